@@ -1,0 +1,3 @@
+"""Distributed, resumable featurisation of atomistic databases."""
+
+__version__ = "0.1.0"

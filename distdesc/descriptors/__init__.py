@@ -1,0 +1,5 @@
+"""Maps from environments to fingerprints. To add a descriptor: one file and one line here."""
+
+DESCRIPTORS = {
+    "moment_invariants": "distdesc.descriptors.moment_invariants:MomentInvariants",
+}

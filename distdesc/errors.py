@@ -1,0 +1,54 @@
+"""
+Every exception that distdesc raises on purpose.
+
+::
+
+    DistdescError
+    ├── CampaignError     a job file, a flag or a hyper-parameter is wrong
+    ├── SourceError       an input cannot be opened, indexed or read, or has changed
+    ├── StructureError    one structure cannot be used: quarantined, the campaign goes on
+    ├── StoreError        a store is damaged, foreign, or not what the campaign expects
+    └── RunError          a run had to stop; what is done is kept, and it can be resumed
+
+A message says what, where, got and accepted, in that order.
+"""
+
+from __future__ import annotations
+
+
+class DistdescError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class CampaignError(DistdescError):
+    """A job file, a flag or a hyper-parameter is wrong."""
+
+
+class SourceError(DistdescError):
+    """An input cannot be opened, indexed or read, or has changed."""
+
+
+class StructureError(DistdescError):
+    """
+    Structures that cannot be used; they are quarantined and the campaign goes on.
+
+    Parameters
+    ----------
+    reasons : dict of int to str
+        Why, by position of the structure in the batch that was being computed.
+    """
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__("; ".join(f"structure {k}: {v}" for k, v in reasons.items()))
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type[StructureError], tuple[dict[int, str]]]:
+        return type(self), (self.reasons,)
+
+
+class StoreError(DistdescError):
+    """A store is damaged, foreign, or not what the campaign expects."""
+
+
+class RunError(DistdescError):
+    """A run had to stop; what is done is kept, and it can be resumed."""

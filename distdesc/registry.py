@@ -1,0 +1,106 @@
+"""Registries are literal dicts of ``name: "module:class"``, imported when chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from distdesc.errors import CampaignError
+
+
+def load(registry: Mapping[str, str], kind: str, name: str) -> Any:
+    """
+    Class registered under a name.
+
+    Parameters
+    ----------
+    registry : mapping of str to str
+        Such as ``distdesc.descriptors.DESCRIPTORS``.
+    kind : str
+        Section of the job file, for the message.
+    name : str
+        Key of the registry.
+
+    Raises
+    ------
+    CampaignError
+        If the name is unknown, or an optional dependency of its module is missing.
+    """
+    if name not in registry:
+        known = ", ".join(sorted(registry))
+        raise CampaignError(f'[{kind}] name "{name}" is unknown; one of: {known}')
+    module, _, attribute = registry[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("distdesc"):
+            raise
+        raise CampaignError(
+            f'[{kind}] name "{name}" needs the package {error.name}, which is not installed'
+        ) from error
+
+
+def build(registry: Mapping[str, str], kind: str, fields: Mapping[str, Any]) -> Any:
+    """
+    Instance of a registered dataclass, from its serialised form ``{"name": …, **fields}``.
+
+    Lists become tuples, so that what comes out of TOML or JSON is as frozen as what was put in.
+
+    Parameters
+    ----------
+    registry : mapping of str to str
+        Such as ``distdesc.descriptors.DESCRIPTORS``.
+    kind : str
+        Section of the job file, for messages.
+    fields : mapping of str to object
+        ``name`` and the dataclass fields.
+
+    Raises
+    ------
+    CampaignError
+        If the name or a field is unknown, a field is missing, or a value is not accepted.
+    """
+    values = {k: _frozen(v) for k, v in fields.items() if k != "name"}
+    if "name" not in fields:
+        raise CampaignError(f'[{kind}] lacks "name"; one of: {", ".join(sorted(registry))}')
+    cls = load(registry, kind, str(fields["name"]))
+    known = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    for key in values:
+        if key not in known:
+            raise CampaignError(
+                f'[{kind}] key "{key}" is unknown for {fields["name"]}; '
+                f"one of: {', '.join(known) or 'none'}"
+            )
+    for key, f in known.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and key not in values:
+            raise CampaignError(f'[{kind}] key "{key}" is required for {fields["name"]}')
+    try:
+        return cls(**values)
+    except CampaignError as error:
+        raise CampaignError(f"[{kind}] {error}") from error
+
+
+def describe(name: str, instance: Any) -> dict[str, Any]:
+    """
+    Serialised form of a registered dataclass instance: ``{"name": …, **fields}``.
+
+    Parameters
+    ----------
+    name : str
+        Key of the registry.
+    instance : dataclass
+        What `build` returned.
+    """
+    fields = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
+    return {"name": name, **{k: _thawed(v) for k, v in fields.items()}}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def _thawed(value: Any) -> Any:
+    return [_thawed(v) for v in value] if isinstance(value, tuple) else value

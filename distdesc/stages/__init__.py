@@ -1,0 +1,6 @@
+"""Kinds of results per row. To add a stage: one file and one line here."""
+
+STAGES = {
+    "fingerprint": "distdesc.stages.fingerprint:Fingerprint",
+    "ingest": "distdesc.stages.ingest:Ingest",
+}
