@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,7 +116,14 @@ class Source(Protocol):
     An implementation is a frozen dataclass whose fields are the keys of ``[source]``.
     """
 
-    def scan(self, progress: Progress | None = None) -> SourceIndex:
+    @property
+    def seekable(self) -> bool:
+        """Whether a range can be read without what comes before it; compressed text is not."""
+        ...
+
+    def scan(
+        self, progress: Progress | None = None, scratch: Path | None = None
+    ) -> SourceIndex:
         """
         Read the source once and say how many atoms each structure has and where it is.
 
@@ -123,6 +131,9 @@ class Source(Protocol):
         ----------
         progress : callable, optional
             Called with (done, total).
+        scratch : pathlib.Path, optional
+            Folder for unpacked copies; a source that is not seekable needs it, and its index
+            then points there.
 
         Raises
         ------

@@ -1,0 +1,331 @@
+"""A campaign: one question, spelled out in TOML, frozen, identified by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+
+from distdesc import registry
+from distdesc.descriptors import DESCRIPTORS
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.errors import CampaignError
+from distdesc.stages import STAGES
+from distdesc.stages.stage import Stage
+from distdesc.structures import SOURCES
+from distdesc.structures.source import Source
+from distdesc.structures.validate import Limits
+
+T = TypeVar("T")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_SECTIONS = ("question", "source", "descriptor", "stage", "store", "execution", "limits")
+_HOW_NOT_WHAT = ("attempts", "quarantined_fraction")
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """
+    Where rows go, and in what pieces.
+
+    Parameters
+    ----------
+    path : str
+        Folder of the store, relative to the current directory; by custom it ends in ``.zarr``.
+    shard_rows : int
+        Rows of a shard, the unit of work and of writing; 0 chooses about 32 MiB.
+    chunk_rows : int
+        Rows of a chunk, the unit of reading; divides `shard_rows`; 0 chooses about 2 MiB.
+    """
+
+    path: str
+    shard_rows: int = 0
+    chunk_rows: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("shard_rows", "chunk_rows"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise CampaignError(f"{name} must be a whole number >= 0, got {value!r}")
+        if self.chunk_rows and self.shard_rows % self.chunk_rows:
+            raise CampaignError(
+                f"shard_rows must be a multiple of chunk_rows, "
+                f"got {self.shard_rows} and {self.chunk_rows}"
+            )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """
+    How the tasks are run; it never changes a result.
+
+    Parameters
+    ----------
+    executor : str
+        ``"dask"`` or ``"serial"``.
+    workers : int
+        Worker processes of an embedded Dask cluster; 0 means one per core.
+    memory : float
+        Memory of one worker, in GiB; 0 shares what the machine has.
+    scheduler : str
+        Address or scheduler file of a running Dask cluster to use instead of an embedded one.
+    """
+
+    executor: str = "dask"
+    workers: int = 0
+    memory: float = 0.0
+    scheduler: str = ""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise CampaignError(f"workers must be >= 0, got {self.workers}")
+        if self.memory < 0:
+            raise CampaignError(f"memory must be >= 0 GiB, got {self.memory}")
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """
+    One question: source, descriptor, stages, store and limits.
+
+    Build it with `Campaign.from_toml` or `Campaign.from_dict`.
+
+    Parameters
+    ----------
+    source : Source
+        Where the structures come from.
+    stages : tuple of Stage
+        What is computed of them.
+    store : StoreOptions
+        Where the rows go.
+    sections : dict
+        The serialised form, complete with defaults.
+    execution : Execution
+        How it is run.
+    limits : Limits
+        What is accepted, and when to stop.
+    question : str
+        The question in words.
+    descriptor : Descriptor, optional
+        The descriptor of the stages that need one.
+    """
+
+    source: Source
+    stages: tuple[Stage, ...]
+    store: StoreOptions
+    sections: dict[str, Any]
+    execution: Execution = field(default_factory=Execution)
+    limits: Limits = field(default_factory=Limits)
+    question: str = ""
+    descriptor: Descriptor | None = None
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Registry names of the stages."""
+        return tuple(s["name"] for s in self.sections["stage"])
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store, absolute."""
+        return Path(self.store.path).absolute()
+
+    @classmethod
+    def from_toml(cls, file: Path | str, overrides: Mapping[str, Any] | None = None) -> Campaign:
+        """
+        Campaign of a job file.
+
+        Parameters
+        ----------
+        file : path
+            The file. Relative paths in ``[source]`` are relative to its folder; ``${VAR}`` and
+            ``${VAR:-default}`` are replaced from the environment.
+        overrides : mapping, optional
+            ``{"section.key": value}`` that replace what the file says.
+
+        Raises
+        ------
+        CampaignError
+            If the file cannot be read or is not a campaign; the message names section and key.
+        """
+        file = Path(file)
+        try:
+            data = tomllib.loads(file.read_text())
+        except OSError as error:
+            raise CampaignError(f"job {file} cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise CampaignError(f"job {file} is not valid TOML: {error}") from error
+        for key, value in (overrides or {}).items():
+            section, _, name = key.partition(".")
+            data.setdefault(section, {})[name] = value
+        try:
+            return cls.from_dict(data, base=file.parent)
+        except CampaignError as error:
+            raise CampaignError(f"job {file}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], base: Path | None = None) -> Campaign:
+        """
+        Campaign of its serialised form.
+
+        Parameters
+        ----------
+        data : mapping
+            Sections as in a job file.
+        base : pathlib.Path, optional
+            Folder that relative source paths refer to; the current directory if None.
+
+        Raises
+        ------
+        CampaignError
+            If it is not a campaign; the message names section and key.
+        """
+        unknown = [k for k in data if k not in _SECTIONS]
+        if unknown:
+            raise CampaignError(f"[{unknown[0]}] is unknown; sections: {', '.join(_SECTIONS)}")
+        for section in ("source", "stage", "store"):
+            if section not in data:
+                raise CampaignError(f"[{section}] is missing")
+        data = _expanded(dict(data))
+        data["source"] = _anchored(data["source"], base or Path.cwd())
+        source = registry.build(SOURCES, "source", data["source"])
+        descriptor = None
+        if "descriptor" in data:
+            descriptor = registry.build(DESCRIPTORS, "descriptor", data["descriptor"])
+        stages = tuple(_stage(s, descriptor) for s in _tables(data["stage"], "stage"))
+        store = _options(StoreOptions, "store", data["store"])
+        execution = _options(Execution, "execution", data.get("execution", {}))
+        limits = _options(Limits, "limits", data.get("limits", {}))
+        sections = {
+            "question": str(data.get("question", "")),
+            "source": registry.describe(data["source"]["name"], source),
+            **(
+                {"descriptor": registry.describe(data["descriptor"]["name"], descriptor)}
+                if descriptor is not None
+                else {}
+            ),
+            "stage": [
+                _described(s["name"], stage)
+                for s, stage in zip(_tables(data["stage"], "stage"), stages, strict=True)
+            ],
+            "store": asdict(store),
+            "execution": asdict(execution),
+            "limits": asdict(limits),
+        }
+        names = [s["name"] for s in sections["stage"]]
+        if len(set(names)) < len(names):
+            raise CampaignError(f"[[stage]] names must differ, got {', '.join(names)}")
+        return cls(
+            source, stages, store, sections, execution, limits, sections["question"], descriptor
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Serialised form, complete with defaults; `from_dict` takes it back."""
+        copy: dict[str, Any] = json.loads(json.dumps(self.sections))
+        return copy
+
+    def to_toml(self) -> str:
+        """Text of the job file that spells this campaign."""
+        return tomli_w.dumps(self.to_dict())
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the stored bytes, besides the content of the source."""
+        data = self.to_dict()
+        limits = {k: v for k, v in data["limits"].items() if k not in _HOW_NOT_WHAT}
+        return {
+            "source": data["source"],
+            "descriptor": data.get("descriptor"),
+            "stage": data["stage"],
+            "limits": limits,
+        }
+
+
+def digest(data: Any) -> str:
+    """
+    First 12 hex digits of the SHA-256 of canonical JSON.
+
+    Parameters
+    ----------
+    data : object
+        JSON-compatible.
+    """
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _stage(data: Mapping[str, Any], descriptor: Descriptor | None) -> Stage:
+    cls = registry.load(STAGES, "stage", str(data.get("name", "")))
+    if any(f.name == "descriptor" for f in fields(cls)):
+        if descriptor is None:
+            raise CampaignError(
+                f"[descriptor] is missing; stage {data['name']} needs one of: "
+                f"{', '.join(sorted(DESCRIPTORS))}"
+            )
+        if "descriptor" in data:
+            raise CampaignError("[[stage]] key descriptor is not accepted; use [descriptor]")
+        data = {**data, "descriptor": descriptor}
+    stage: Stage = registry.build(STAGES, "stage", data)
+    return stage
+
+
+def _described(name: str, stage: Stage) -> dict[str, Any]:
+    described = registry.describe(name, stage)
+    described.pop("descriptor", None)
+    return described
+
+
+def _tables(value: Any, section: str) -> list[dict[str, Any]]:
+    tables = value if isinstance(value, list) else [value]
+    if not tables or not all(isinstance(t, Mapping) for t in tables):
+        raise CampaignError(f"[[{section}]] must be one or more tables")
+    return [dict(t) for t in tables]
+
+
+def _options(cls: type[T], section: str, data: Any) -> T:
+    if not isinstance(data, Mapping):
+        raise CampaignError(f"[{section}] must be a table, got {data!r}")
+    return registry.build(  # type: ignore[no-any-return]
+        {section: f"{cls.__module__}:{cls.__name__}"}, section, {**data, "name": section}
+    )
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _expanded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(v) for v in value]
+    return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value
+
+
+def _variable(match: re.Match[str]) -> str:
+    name, default = match.groups()
+    value = os.environ.get(name, default)
+    if value is None:
+        raise CampaignError(
+            f"${{{name}}} is not set in the environment; set it, or write ${{{name}:-default}}"
+        )
+    return value
+
+
+def _anchored(source: Any, base: Path) -> dict[str, Any]:
+    if not isinstance(source, Mapping):
+        raise CampaignError(f"[source] must be a table, got {source!r}")
+    found = dict(source)
+    path = found.get("path")
+    if isinstance(path, str):
+        found["path"] = _absolute(path, base)
+    elif isinstance(path, list):
+        found["path"] = [_absolute(str(p), base) for p in path]
+    return found
+
+
+def _absolute(path: str, base: Path) -> str:
+    if "://" in path:
+        return path
+    return os.path.normpath(base.absolute() / Path(path).expanduser())

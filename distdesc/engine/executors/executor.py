@@ -1,0 +1,91 @@
+"""What an executor is: the thing that runs tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from distdesc.campaign import Execution
+from distdesc.engine.plan import Task
+from distdesc.store.receipts import Receipt
+
+Attempt = Callable[[Task], Receipt]
+"""One attempt of a task; picklable."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    How a task ended.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    receipt : Receipt, optional
+        If it was done.
+    error : BaseException, optional
+        The last error, if all attempts failed.
+    """
+
+    task: Task
+    receipt: Receipt | None = None
+    error: BaseException | None = None
+
+
+class Executor(Protocol):
+    """
+    Runs tasks, in any order, each at least once until it is done or all attempts failed.
+
+    Made by ``Executor(execution, attempts)`` and used as a context manager.
+    """
+
+    def __init__(self, execution: Execution, attempts: int) -> None: ...
+
+    def __enter__(self) -> Executor:
+        """Start whatever runs the tasks."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop what was started; attempts under way may be abandoned at any point."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Processes that run tasks now."""
+        ...
+
+    @property
+    def worker_memory(self) -> int:
+        """Memory that one worker may use, in bytes."""
+        ...
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of a page that shows the work, if there is one."""
+        ...
+
+    def run(self, attempt: Attempt, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """
+        Outcomes of all tasks, as they come.
+
+        Parameters
+        ----------
+        attempt : callable
+            Called with a task, in the worker.
+        tasks : iterable of Task
+            Taken only as fast as workers get free.
+
+        Raises
+        ------
+        RunError
+            If the executor itself is lost; the run can be resumed.
+        """
+        ...

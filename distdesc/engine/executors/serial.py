@@ -1,0 +1,69 @@
+"""Tasks one after the other in this process: the reference, and the one to debug in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from distdesc.campaign import Execution
+from distdesc.engine.executors.executor import Attempt, Outcome
+from distdesc.engine.plan import Task
+from distdesc.errors import RunError, SourceError, StoreError
+
+
+class SerialExecutor:
+    """
+    See Executor.
+
+    Parameters
+    ----------
+    execution : Execution
+        Its memory limit is taken over; there is one worker.
+    attempts : int
+        How often a task is tried.
+    """
+
+    def __init__(self, execution: Execution, attempts: int) -> None:
+        self.execution, self.attempts = execution, attempts
+
+    def __enter__(self) -> SerialExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See Executor."""
+
+    @property
+    def workers(self) -> int:
+        """See Executor."""
+        return 1
+
+    @property
+    def worker_memory(self) -> int:
+        """See Executor."""
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(self.execution.memory * 2**30) or machine
+
+    @property
+    def dashboard(self) -> str | None:
+        """See Executor."""
+        return None
+
+    def run(self, attempt: Attempt, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """See Executor.run."""
+        for task in tasks:
+            yield self._outcome(attempt, task)
+
+    def _outcome(self, attempt: Attempt, task: Task) -> Outcome:
+        last: BaseException | None = None
+        for _ in range(self.attempts):
+            try:
+                return Outcome(task, receipt=attempt(task))
+            except (OSError, MemoryError, RunError, SourceError, StoreError) as error:
+                last = error
+        return Outcome(task, error=last)

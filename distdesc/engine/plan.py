@@ -1,0 +1,274 @@
+"""The plan: shards of every stage, what each reads, what memory and disk it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.campaign import Campaign
+from distdesc.errors import CampaignError, RunError
+from distdesc.schema import ArraySpec, RowKind
+from distdesc.stages.stage import Stage
+from distdesc.store.layout import (
+    StageLayout,
+    default_chunk_rows,
+    default_shard_rows,
+    row_bytes,
+    slot_capacity,
+    system_specs,
+)
+
+PROCESS_BYTES = 300 * 2**20
+"""Of a worker before its first task: interpreter, numpy, numba, zarr, ase."""
+
+ATOM_BYTES = 3 * 8 + 4
+"""Of one atom read: position and number."""
+
+RECORD_BYTES = 400
+"""Of one atom read with all its data."""
+
+BLOCK = 2**20
+"""Structures looked at at once while planning, so that planning takes little memory."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    One stage on one shard: the unit of work, of retry and of writing.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    shard : int
+        Number of the shard.
+    row_start, row_stop : int
+        Half-open range of rows.
+    structure_start, structure_stop : int
+        Half-open range of structures to read.
+    first_row : int
+        Row of the first atom of structure `structure_start`; its rows before `row_start`
+        belong to the shard before.
+    """
+
+    stage: str
+    shard: int
+    row_start: int
+    row_stop: int
+    structure_start: int
+    structure_stop: int
+    first_row: int
+
+    @property
+    def key(self) -> str:
+        """Name of the task on dashboards and in logs."""
+        return f"{self.stage}-{self.shard:08d}"
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """
+    Shards of one stage.
+
+    Parameters
+    ----------
+    layout : StageLayout
+        Rows, shards and chunks.
+    specs : tuple of ArraySpec
+        Arrays of the stage, with its status column.
+    table : ndarray, shape (n_shards, 4), int64
+        Structures start and stop, first row, atoms to read; one line a shard.
+    memory : int
+        Projected peak memory of a worker, in bytes.
+    disk : int
+        Size of the stage's arrays before compression, in bytes.
+    """
+
+    layout: StageLayout
+    specs: tuple[ArraySpec, ...]
+    table: NDArray[np.int64]
+    memory: int
+    disk: int
+
+    def task(self, shard: int) -> Task:
+        """
+        Task of one shard.
+
+        Parameters
+        ----------
+        shard : int
+            Its number.
+        """
+        start = shard * self.layout.shard_rows
+        stop = min(start + self.layout.shard_rows, self.layout.n_rows)
+        first, last, row = (int(v) for v in self.table[shard, :3])
+        return Task(self.layout.stage, shard, start, stop, first, last, row)
+
+    def tasks(self, shards: Iterable[int]) -> Iterator[Task]:
+        """
+        Tasks of some shards, one at a time.
+
+        Parameters
+        ----------
+        shards : iterable of int
+            Their numbers.
+        """
+        return (self.task(shard) for shard in shards)
+
+
+def plan_stage(
+    name: str, stage: Stage, campaign: Campaign, offsets: NDArray[np.int64]
+) -> StagePlan:
+    """
+    Cut the rows of a stage into shards.
+
+    Rows, not structures, are cut, at multiples of the shard length; a structure on a boundary
+    is read by both neighbours and each computes only its own rows.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage.
+    stage : Stage
+        The stage, resolved.
+    campaign : Campaign
+        For its store options.
+    offsets : ndarray, shape (n_structures + 1,), int64
+        Atoms before each structure.
+
+    Raises
+    ------
+    CampaignError
+        If shard and chunk lengths do not fit each other.
+    """
+    outputs = stage.outputs()
+    by_atom = stage.row_kind is RowKind.ENVIRONMENT
+    n_atoms, n_structures = int(offsets[-1]), len(offsets) - 1
+    n_rows = n_atoms if by_atom else n_structures
+    shard_rows, chunk_rows = _pieces(campaign, outputs, n_rows)
+    layout = StageLayout(name, stage.row_kind.value, n_rows, shard_rows, chunk_rows)
+    table = shard_table(offsets, layout)
+    if any(s.ragged for s in outputs):
+        layout = replace(layout, capacity=slot_capacity(int(table[:, 3].max(initial=0))))
+    return assemble(stage, layout, table, n_atoms, _largest(offsets))
+
+
+def assemble(
+    stage: Stage, layout: StageLayout, table: NDArray[np.int64], n_atoms: int, largest: int
+) -> StagePlan:
+    """
+    Plan of a stage whose shards are known, with its projections.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage, resolved.
+    layout : StageLayout
+        Rows and shards.
+    table : ndarray, shape (n_shards, 4), int64
+        See `shard_table`.
+    n_atoms : int
+        Atoms of all structures.
+    largest : int
+        Atoms of the largest structure.
+    """
+    outputs = stage.outputs()
+    specs = (*outputs, *system_specs(layout.stage, outputs))
+    rows = [n_atoms if s.ragged else layout.n_rows for s in specs]
+    disk = sum(row_bytes(s) * n for s, n in zip(specs, rows, strict=True))
+    memory = _memory(stage, layout, specs, int(table[:, 3].max(initial=0)), largest)
+    return StagePlan(layout, specs, table, memory, disk)
+
+
+def shard_table(offsets: NDArray[np.int64], layout: StageLayout) -> NDArray[np.int64]:
+    """
+    What each shard reads.
+
+    A structure without atoms belongs to the shard in which its first atom would be.
+
+    Parameters
+    ----------
+    offsets : ndarray, shape (n_structures + 1,), int64
+        Atoms before each structure.
+    layout : StageLayout
+        Rows and shards.
+
+    Returns
+    -------
+    ndarray, shape (n_shards, 4), int64
+        Structures start and stop, row of the first atom of the first structure, atoms to read.
+    """
+    starts = np.arange(layout.n_shards, dtype=np.int64) * layout.shard_rows
+    stops = np.minimum(starts + layout.shard_rows, layout.n_rows)
+    n = len(offsets) - 1
+    if layout.row_kind == RowKind.STRUCTURE.value:
+        first, last = starts, stops
+    else:
+        first = np.searchsorted(offsets, starts, side="left")
+        first -= offsets[first] > starts
+        last = np.searchsorted(offsets[:-1], stops, side="left")
+        last[-1] = n
+    first_row = offsets[first]
+    return np.stack([first, last, first_row, offsets[last] - first_row], axis=1).astype(np.int64)
+
+
+def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
+    """
+    Refuse a plan whose shards would not fit a worker, before anything runs.
+
+    Parameters
+    ----------
+    plans : iterable of StagePlan
+        Of all stages.
+    allowed : int
+        Memory of one worker, in bytes.
+
+    Raises
+    ------
+    RunError
+        If a shard is projected to need more.
+    """
+    for plan in plans:
+        if plan.memory > allowed:
+            raise RunError(
+                f"stage {plan.layout.stage} is projected to need {plan.memory / 2**30:.2f} GiB "
+                f"a worker, more than the {allowed / 2**30:.2f} GiB each has; use smaller "
+                f"[store] shard_rows (now {plan.layout.shard_rows}), fewer [execution] workers, "
+                f"or more [execution] memory"
+            )
+
+
+def _pieces(campaign: Campaign, outputs: tuple[ArraySpec, ...], n_rows: int) -> tuple[int, int]:
+    options = campaign.store
+    shard_rows = options.shard_rows or default_shard_rows(outputs, n_rows)
+    chunk_rows = options.chunk_rows or default_chunk_rows(outputs, shard_rows)
+    if shard_rows % chunk_rows:
+        raise CampaignError(
+            f"[store] chunk_rows must divide shard_rows, got {chunk_rows} and {shard_rows}"
+            + ("" if options.shard_rows else " (chosen)")
+        )
+    return shard_rows, chunk_rows
+
+
+def _largest(offsets: NDArray[np.int64]) -> int:
+    largest = 0
+    for begin in range(0, len(offsets) - 1, BLOCK):
+        largest = max(largest, int(np.diff(offsets[begin : begin + BLOCK + 1]).max(initial=0)))
+    return largest
+
+
+def _memory(
+    stage: Stage,
+    layout: StageLayout,
+    specs: tuple[ArraySpec, ...],
+    heaviest: int,
+    largest: int,
+) -> int:
+    rows = min(layout.shard_rows, max(1, layout.n_rows))
+    out = sum(row_bytes(s) * (heaviest if s.ragged else rows) for s in specs)
+    read = heaviest * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
+    # The rows themselves, the good rows before they are put in place, and what zarr encodes.
+    return PROCESS_BYTES + 2 * read + 3 * out + stage.working_memory(rows, largest)

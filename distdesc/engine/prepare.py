@@ -1,0 +1,168 @@
+"""Begin a store, or take up one that was begun: index, plan, arrays; nothing is computed yet."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.campaign import Campaign, digest
+from distdesc.engine.events import Listener
+from distdesc.engine.plan import BLOCK, StagePlan, plan_stage
+from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
+from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
+from distdesc.engine.versions import machine, versions
+from distdesc.errors import StoreError
+from distdesc.registry import describe
+from distdesc.stages.stage import Stage
+from distdesc.store.objects import replace as replace_object
+from distdesc.store.rows import consolidate, create_array, create_group, create_offsets
+from distdesc.store.written import (
+    WrittenPlan,
+    plan_path,
+    read_plan,
+    write_plan,
+    write_shard_table,
+)
+from distdesc.structures.index import SourceIndex
+
+log = logging.getLogger(__name__)
+
+BEGUN = "run/begun"
+
+
+def plan_stages(
+    campaign: Campaign, index: SourceIndex, offsets: NDArray[np.int64]
+) -> tuple[tuple[Stage, ...], tuple[StagePlan, ...]]:
+    """
+    Resolved stages of a campaign and their plans.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+    index : SourceIndex
+        Of its source.
+    offsets : ndarray, shape (n_structures + 1,), int64
+        Atoms before each structure.
+    """
+    stages = tuple(s.resolve(campaign.source, index) for s in campaign.stages)
+    plans = tuple(
+        plan_stage(name, stage, campaign, offsets)
+        for name, stage in zip(campaign.stage_names, stages, strict=True)
+    )
+    return stages, plans
+
+
+def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> WrittenPlan:
+    """
+    Written plan of the campaign's store, which is created if it is not there.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+    listener : callable
+        Told what goes on.
+    accept_versions : bool
+        Go on although versions of packages differ from those the store was begun with.
+
+    Raises
+    ------
+    StoreError
+        If the store belongs to another campaign, other input or other versions, or is not ours.
+    SourceError
+        If the source cannot be read.
+    """
+    path = campaign.path
+    if plan_path(path).exists():
+        plan = read_plan(path)
+        check_same_campaign(campaign, plan)
+        check_same_versions(path, plan, accept_versions)
+        check_same_input(campaign, plan, listener)
+        return plan
+    _clear_unfinished(path)
+    return _create(campaign, listener)
+
+
+def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
+    path = campaign.path
+    path.mkdir(parents=True, exist_ok=True)
+    replace_object(path / BEGUN, b"")
+    scan(campaign, path / UNPACKED, listener).save(path / INDEX)
+    index = SourceIndex.load(path / INDEX)
+    offsets = count_offsets(index)
+    stages, plans = plan_stages(campaign, index, offsets)
+    described = [
+        _described(name, stage) for name, stage in zip(campaign.stage_names, stages, strict=True)
+    ]
+    identity = {**campaign.identity(), "stage": described}
+    written = WrittenPlan(
+        campaign=campaign.to_dict(),
+        identity=identity,
+        digest=digest([identity, index.digest, [p.layout.shard_rows for p in plans]]),
+        source_digest=index.digest,
+        n_structures=len(index),
+        n_atoms=int(offsets[-1]),
+        layouts=tuple(p.layout for p in plans),
+        versions=versions(),
+        made={"time": time.time(), **machine()},
+    )
+    (path / "zarr.json").unlink(missing_ok=True)
+    create_group(path, provenance(written))
+    for plan in plans:
+        write_shard_table(path, plan.layout.stage, plan.table)
+        for spec in plan.specs:
+            create_array(path, plan.layout, spec)
+    create_offsets(path, offsets, BLOCK)
+    consolidate(path)
+    write_plan(path, written)
+    (path / BEGUN).unlink()
+    return written
+
+
+def provenance(plan: WrittenPlan) -> dict[str, Any]:
+    """
+    Attributes of the root group: what the store holds and what it was made from.
+
+    Times and machines are in ``run/plan.json`` and in the receipts, so that two runs of one
+    campaign give the same bytes here.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        What the store is for.
+    """
+    return {
+        "distdesc": {
+            "campaign": plan.identity,
+            "digest": plan.digest,
+            "source_digest": plan.source_digest,
+            "structures": plan.n_structures,
+            "atoms": plan.n_atoms,
+            "stages": [x.stage for x in plan.layouts],
+            "versions": plan.versions,
+        }
+    }
+
+
+def _described(name: str, stage: Stage) -> dict[str, Any]:
+    found = describe(name, stage)
+    found.pop("descriptor", None)
+    return found
+
+
+def _clear_unfinished(path: Path) -> None:
+    """Remove what an interrupted creation left; refuse anything that is not ours."""
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if not (path / BEGUN).exists():
+        raise StoreError(
+            f"{path} exists and is not a distdesc store; choose another [store] path or move it"
+        )
+    shutil.rmtree(path)

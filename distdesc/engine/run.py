@@ -1,0 +1,245 @@
+"""Run a campaign: plan minus receipts, handed to an executor, until every shard is done."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from distdesc import registry
+from distdesc.campaign import Campaign
+from distdesc.engine.events import (
+    Announced,
+    Event,
+    Listener,
+    RunStarted,
+    ShardFailed,
+    ShardFinished,
+)
+from distdesc.engine.executors import EXECUTORS
+from distdesc.engine.executors.executor import Executor, Outcome
+from distdesc.engine.plan import StagePlan, Task, assemble, check_memory
+from distdesc.engine.prepare import prepare
+from distdesc.engine.scan import INDEX, UNPACKED
+from distdesc.engine.task import run_task
+from distdesc.engine.workspace import rebuild
+from distdesc.errors import DistdescError, RunError
+from distdesc.store.lock import ClientLock, client_lock
+from distdesc.store.objects import remove_partials
+from distdesc.store.receipts import Receipt, done_shards, iter_receipts
+from distdesc.store.written import WrittenPlan, read_shard_table
+from distdesc.structures.index import SourceIndex
+
+log = logging.getLogger(__name__)
+
+SYSTEMIC = 3
+"""Shards that may fail while none has succeeded, before the run is stopped."""
+
+
+@dataclass
+class _Progress:
+    """What a run knows of itself while it goes on."""
+
+    limit: int
+    done: int = 0
+    failed: list[tuple[Task, str]] = field(default_factory=list)
+    quarantined: set[int] = field(default_factory=set)
+
+    def add(self, receipt: Receipt) -> None:
+        """Count a receipt; raise `RunError` if too much is quarantined."""
+        self.quarantined.update(k for k, _ in receipt.quarantined)
+        if len(self.quarantined) > self.limit:
+            first, reason = receipt.quarantined[-1]
+            raise RunError(
+                f"more than {self.limit} structures are quarantined, the "
+                f"[limits] quarantined_fraction; the last is structure {first}: {reason}. "
+                f"`distdesc status` lists them; correct the input or raise the limit, and run "
+                f"the same command again"
+            )
+
+
+def run(
+    campaign: Campaign, listeners: Sequence[Listener] = (), accept_versions: bool = False
+) -> WrittenPlan:
+    """
+    Compute what lacks a receipt; begin the store if it is not there.
+
+    Calling it again after any interruption goes on where it stopped; calling it on a finished
+    store changes nothing.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        What to compute and where to put it.
+    listeners : sequence of callable
+        Told every `Event`.
+    accept_versions : bool
+        Go on although versions of packages differ from those the store was begun with.
+
+    Returns
+    -------
+    WrittenPlan
+        Of the store, which is complete.
+
+    Raises
+    ------
+    DistdescError
+        If the run had to stop; what is done is kept.
+    """
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    executor_class = registry.load(EXECUTORS, "execution", campaign.execution.executor)
+    campaign = seekable(campaign, listeners, accept_versions)
+    plan = prepare(campaign, tell, accept_versions)
+    with client_lock(campaign.path) as lock:
+        plans = stage_plans(campaign.path, plan)
+        progress = _Progress(int(campaign.limits.quarantined_fraction * plan.n_structures))
+        missing = _missing(campaign.path, plans, progress)
+        if any(missing.values()):
+            tell(Announced("compiling kernels, or loading them from the cache"))
+            for stage in rebuild(plan).stages:
+                stage.warm_up()
+            tell(Announced("starting workers"))
+            with executor_class(campaign.execution, campaign.limits.attempts) as executor:
+                _execute(executor, plan, plans, missing, campaign.path, progress, lock, tell)
+        _finish(campaign.path, progress)
+    return plan
+
+
+def stage_plans(path: Path, plan: WrittenPlan) -> tuple[StagePlan, ...]:
+    """
+    Plans of the stages of a store that was begun.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        Its written plan.
+    """
+    index = SourceIndex.load(path / INDEX)
+    largest = int(index.atom_counts.max(initial=0))
+    return tuple(
+        assemble(stage, layout, read_shard_table(path, layout.stage), plan.n_atoms, largest)
+        for stage, layout in zip(rebuild(plan).stages, plan.layouts, strict=True)
+    )
+
+
+def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions: bool) -> Campaign:
+    """
+    Return a campaign whose source workers can seek in.
+
+    Compressed text cannot be sought: it is ingested into a structure store beside the store of
+    the campaign first, and the campaign reads that.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        Any campaign.
+    listeners : sequence of callable
+        Told about the ingest, which is a run of its own.
+    accept_versions : bool
+        As for `run`.
+    """
+    if campaign.source.seekable or "ingest" in campaign.stage_names:
+        return campaign
+    sections = campaign.to_dict()
+    store = campaign.path.with_name(f"{campaign.path.stem}.structures.zarr")
+    for listener in listeners:
+        listener(
+            Announced(
+                f"{sections['source']['path']} is compressed and cannot be sought: "
+                f"ingesting it into {store} first"
+            )
+        )
+    ingest = Campaign.from_dict(
+        {
+            "question": f"The structures of {sections['source']['path']}, seekable.",
+            "source": sections["source"],
+            "stage": [{"name": "ingest"}],
+            "store": {"path": str(store)},
+            "execution": {**sections["execution"], "executor": "serial"},
+            "limits": {**sections["limits"], "quarantined_fraction": 1.0},
+        }
+    )
+    run(ingest, listeners, accept_versions)
+    return Campaign.from_dict(
+        {**sections, "source": {"name": "structure_store", "path": str(store)}}
+    )
+
+
+def _missing(path: Path, plans: tuple[StagePlan, ...], progress: _Progress) -> dict[str, list[int]]:
+    """Shards without receipt, by stage; what the others quarantined is counted."""
+    missing = {}
+    for plan in plans:
+        stage = plan.layout.stage
+        for receipt in iter_receipts(path, stage):
+            progress.add(receipt)
+        done = done_shards(path, stage)
+        progress.done += len(done)
+        missing[stage] = [s for s in range(plan.layout.n_shards) if s not in done]
+    return missing
+
+
+def _execute(
+    executor: Executor,
+    plan: WrittenPlan,
+    plans: tuple[StagePlan, ...],
+    missing: dict[str, list[int]],
+    path: Path,
+    progress: _Progress,
+    lock: ClientLock,
+    tell: Listener,
+) -> None:
+    check_memory(plans, executor.worker_memory)
+    tell(
+        RunStarted(
+            store=str(path),
+            shards=sum(p.layout.n_shards for p in plans),
+            shards_done=progress.done,
+            structures=plan.n_structures,
+            rows=sum(p.layout.n_rows for p in plans),
+            workers=executor.workers,
+            dashboard=executor.dashboard,
+        )
+    )
+    attempt = partial(run_task, path, plan.digest)
+    for stage_plan in plans:
+        tasks = stage_plan.tasks(missing[stage_plan.layout.stage])
+        for outcome in executor.run(attempt, tasks):
+            lock.beat()
+            _account(outcome, progress, tell)
+
+
+def _account(outcome: Outcome, progress: _Progress, tell: Listener) -> None:
+    if outcome.receipt is not None:
+        progress.done += 1
+        tell(ShardFinished(outcome.receipt))
+        progress.add(outcome.receipt)
+        return
+    error = outcome.error
+    if isinstance(error, (DistdescError, OSError)):
+        # Of the run as a whole, such as a full disk or a changed input: more would follow.
+        raise RunError(f"{outcome.task.key}: {error}") from error
+    reason = f"{type(error).__name__}: {error}"
+    progress.failed.append((outcome.task, reason))
+    tell(ShardFailed(outcome.task.stage, outcome.task.shard, reason))
+    if not progress.done and len(progress.failed) >= SYSTEMIC:
+        raise RunError(f"the first {SYSTEMIC} shards failed, the last with {reason}")
+
+
+def _finish(path: Path, progress: _Progress) -> None:
+    if progress.failed:
+        names = ", ".join(task.key for task, _ in progress.failed[:5])
+        raise RunError(
+            f"{len(progress.failed)} shards failed after all attempts ({names}); the last error: "
+            f"{progress.failed[-1][1]}. Run the same command again to try them once more"
+        )
+    remove_partials(path)
+    shutil.rmtree(path / UNPACKED, ignore_errors=True)

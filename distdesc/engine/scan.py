@@ -1,0 +1,72 @@
+"""Index the source of a campaign: how many atoms, where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.campaign import Campaign
+from distdesc.engine.events import Announced, Listener, ScanProgressed
+from distdesc.errors import SourceError
+from distdesc.structures.index import SourceIndex
+
+INDEX = "run/index"
+"""Folder of the index, in the store."""
+
+UNPACKED = "run/unpacked"
+"""Folder of unpacked copies, in the store, while they are needed."""
+
+
+def scan(campaign: Campaign, scratch: Path | None, listener: Listener) -> SourceIndex:
+    """
+    Index of the campaign's source.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        For its source.
+    scratch : pathlib.Path or None
+        Folder for unpacked copies.
+    listener : callable
+        Told how far the scan is.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read or has no structures.
+    """
+    listener(Announced("indexing the source"))
+
+    def progress(done: int, total: int) -> None:
+        listener(ScanProgressed(done, total))
+
+    index = campaign.source.scan(progress, scratch)
+    if not len(index):
+        raise SourceError(f"{_source_path(campaign)} has no structures")
+    return index
+
+
+def count_offsets(index: SourceIndex) -> NDArray[np.int64]:
+    """
+    Atoms before each structure.
+
+    Parameters
+    ----------
+    index : SourceIndex
+        Of a source.
+
+    Returns
+    -------
+    ndarray, shape (n_structures + 1,), int64
+        The last entry is the number of atoms.
+    """
+    offsets = np.zeros(len(index) + 1, dtype=np.int64)
+    np.cumsum(index.atom_counts, out=offsets[1:])
+    return offsets
+
+
+def _source_path(campaign: Campaign) -> str:
+    path = campaign.sections["source"].get("path", campaign.sections["source"]["name"])
+    return path if isinstance(path, str) else ", ".join(path)

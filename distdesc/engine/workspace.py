@@ -1,0 +1,140 @@
+"""A run as a worker sees it: opened from its store alone, once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from distdesc import campaign as campaigns
+from distdesc.campaign import Campaign
+from distdesc.engine.versions import versions
+from distdesc.errors import RunError, SourceError
+from distdesc.stages.stage import Stage
+from distdesc.store.layout import StageLayout, system_specs
+from distdesc.store.rows import RowWriter
+from distdesc.store.written import WrittenPlan, read_plan
+from distdesc.structures.index import SourceIndex
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """
+    One stage of a run, ready to compute and write.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage, resolved.
+    layout : StageLayout
+        Its rows and shards.
+    writer : RowWriter
+        Of its arrays.
+    """
+
+    stage: Stage
+    layout: StageLayout
+    writer: RowWriter
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """
+    Everything a task needs, from the written plan.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What the store is for.
+    campaign : Campaign
+        Built from the plan, stages resolved.
+    index : SourceIndex
+        Of the source.
+    work : dict of str to StageWork
+        The stages, by name.
+    """
+
+    path: Path
+    plan: WrittenPlan
+    campaign: Campaign
+    index: SourceIndex
+    work: dict[str, StageWork]
+
+
+def open_workspace(path: Path, digest: str) -> Workspace:
+    """
+    Workspace of a store, cached per process.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    digest : str
+        Of the campaign that the caller believes it works for.
+
+    Raises
+    ------
+    RunError
+        If the store has become another campaign's, or versions here differ from the plan's.
+    SourceError
+        If the index cannot be read, or an input file has changed since it was indexed.
+    """
+    workspace = _open(path, digest)
+    changed = workspace.index.changed_file()
+    if changed is not None:
+        # The next run of the same command looks at the content and says what to do.
+        raise SourceError(f"{changed}; the run cannot go on with it")
+    return workspace
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path, digest: str) -> Workspace:
+    plan = read_plan(path)
+    if plan.digest != digest:
+        raise RunError(f"{path} now belongs to campaign {plan.digest}, not to {digest}")
+    index = SourceIndex.load(path / "run" / "index")
+    campaign = rebuild(plan)
+    work = {}
+    for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
+        outputs = stage.outputs()
+        specs = (*outputs, *system_specs(layout.stage, outputs))
+        work[layout.stage] = StageWork(stage, layout, RowWriter(path, layout, specs))
+    return Workspace(path, plan, campaign, index, work)
+
+
+def rebuild(plan: WrittenPlan) -> Campaign:
+    """
+    Campaign of a written plan, with its stages resolved.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        Of a store.
+    """
+    data: dict[str, Any] = {**plan.campaign, "stage": plan.identity["stage"]}
+    return campaigns.Campaign.from_dict(data)
+
+
+def version_differences(plan: WrittenPlan) -> dict[str, tuple[str, str]]:
+    """
+    Packages whose version here is not the one the store was begun with.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        Of a store.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        (then, now) by package.
+    """
+    here = versions()
+    return {
+        name: (then, here.get(name, "missing"))
+        for name, then in plan.versions.items()
+        if here.get(name) != then
+    }

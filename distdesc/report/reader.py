@@ -1,0 +1,304 @@
+"""A run read back: its arrays, its rows by structure and atom, its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from distdesc.errors import StoreError
+from distdesc.schema import RowKind, Status
+from distdesc.store.layout import StageLayout
+from distdesc.store.receipts import done_shards, iter_receipts
+from distdesc.store.rows import RowReader
+from distdesc.store.written import WrittenPlan, read_plan
+
+if TYPE_CHECKING:
+    import dask.array
+    import xarray
+    import zarr
+
+
+def open_run(path: Path | str) -> Run:
+    """
+    Open a store for reading, finished or still being written by other processes.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the store.
+
+    Returns
+    -------
+    Run
+        Nothing is read yet but the plan.
+
+    Raises
+    ------
+    StoreError
+        If it is not a distdesc store.
+    """
+    path = Path(path)
+    return Run(path, read_plan(path))
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A store of a campaign, read-only.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What it is for.
+    """
+
+    path: Path
+    plan: WrittenPlan
+
+    @cached_property
+    def reader(self) -> RowReader:
+        """Reader of ranges of rows."""
+        return RowReader(self.path)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages."""
+        return tuple(x.stage for x in self.plan.layouts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard of every stage has its receipt."""
+        return all(len(done_shards(self.path, x.stage)) == x.n_shards for x in self.plan.layouts)
+
+    @property
+    def n_structures(self) -> int:
+        """Structures of the source."""
+        return self.plan.n_structures
+
+    @property
+    def n_environments(self) -> int:
+        """Atoms of the source, each the centre of an environment."""
+        return self.plan.n_atoms
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the arrays."""
+        return self.reader.names()
+
+    def array(self, name: str = "fingerprint") -> zarr.Array[Any]:
+        """
+        One array as Zarr gives it; rows that are not computed yet have the fill value.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array.
+        """
+        return self.reader.array(name)
+
+    def to_dask(self, name: str = "fingerprint") -> dask.array.Array:
+        """
+        One array as a Dask array, a block for each Zarr shard.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array.
+        """
+        import dask.array
+
+        array = self.array(name)
+        return dask.array.from_array(array, chunks=array.shards or array.chunks, name=False)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """
+        Dataset of all arrays, lazily: a Dask array each.
+
+        Environments have the coordinates ``structure`` and ``atom``.
+
+        Raises
+        ------
+        StoreError
+            If xarray is not installed.
+        """
+        try:
+            import xarray
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                "to_xarray needs xarray: pip install 'distdesc[xarray]'"
+            ) from error
+        variables = {}
+        for name in self.names():
+            array = self.array(name)
+            dims = array.metadata.dimension_names  # type: ignore[union-attr]
+            variables[name] = (dims, self.to_dask(name), self.reader.attributes(name))
+        data = xarray.Dataset(variables, attrs=self.provenance())
+        if any(x.row_kind == RowKind.ENVIRONMENT.value for x in self.plan.layouts):
+            structure, atom = self._row_coordinates()
+            data = data.assign_coords(
+                structure=("environment", structure), atom=("environment", atom)
+            )
+        return data
+
+    def rows_of(self, structure: int) -> range:
+        """
+        Rows of the environments of a structure, in the order of its atoms.
+
+        Parameters
+        ----------
+        structure : int
+            Position in the source.
+
+        Raises
+        ------
+        StoreError
+            If there is no such structure.
+        """
+        if not 0 <= structure < self.n_structures:
+            raise StoreError(f"structure must be in [0, {self.n_structures}), got {structure}")
+        return range(int(self._offsets[structure]), int(self._offsets[structure + 1]))
+
+    def row_of(self, structure: int, atom: int) -> int:
+        """
+        Row of one environment.
+
+        Parameters
+        ----------
+        structure : int
+            Position in the source.
+        atom : int
+            Position in the structure.
+
+        Raises
+        ------
+        StoreError
+            If there is no such structure or atom.
+        """
+        rows = self.rows_of(structure)
+        if not 0 <= atom < len(rows):
+            raise StoreError(
+                f"atom of structure {structure} must be in [0, {len(rows)}), got {atom}"
+            )
+        return rows[atom]
+
+    def locate(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """
+        Structure and atom of environment rows.
+
+        Parameters
+        ----------
+        rows : array_like of int, shape (n,)
+            Rows.
+
+        Returns
+        -------
+        structure, atom : ndarray, shape (n,), int64
+            Position in the source, and in the structure.
+
+        Raises
+        ------
+        StoreError
+            If a row does not exist.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        if rows.size and not (0 <= rows.min() and rows.max() < self.n_environments):
+            raise StoreError(f"rows must be in [0, {self.n_environments})")
+        structure = np.searchsorted(self._offsets, rows, side="right") - 1
+        return structure, rows - self._offsets[structure]
+
+    def done_rows(self, stage: str) -> list[tuple[int, int]]:
+        """
+        Ranges of rows that are computed, so that a run can be read while it goes on.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        list of tuple of int
+            Half-open, sorted, as long as possible.
+
+        Raises
+        ------
+        StoreError
+            If there is no such stage.
+        """
+        layout = self.plan.layout(stage)
+        ranges: list[tuple[int, int]] = []
+        for shard in sorted(done_shards(self.path, stage)):
+            start, stop = _rows(layout, shard)
+            if ranges and ranges[-1][1] == start:
+                start = ranges.pop()[0]
+            ranges.append((start, stop))
+        return ranges
+
+    def quarantined(self) -> dict[int, str]:
+        """Reasons of the structures that were set aside so far, by structure."""
+        return {
+            structure: reason
+            for stage in self.stages
+            for receipt in iter_receipts(self.path, stage)
+            for structure, reason in receipt.quarantined
+        }
+
+    def status(self, stage: str, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
+        """
+        Status codes of rows, see `Status`.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        start, stop : int
+            Half-open range of rows; to the end if None.
+        """
+        name = self.plan.layout(stage).status_name
+        return self.reader.read(name, start, self.reader.length(name) if stop is None else stop)
+
+    def provenance(self) -> dict[str, Any]:
+        """Campaign, digests, versions, time and machine, JSON-compatible."""
+        return {
+            "campaign": self.plan.campaign,
+            "digest": self.plan.digest,
+            "source_digest": self.plan.source_digest,
+            "versions": self.plan.versions,
+            "made": self.plan.made,
+            "status_codes": {s.name.lower(): int(s) for s in Status},
+        }
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return self.reader.read("offsets", 0, self.n_structures + 1)
+
+    def _row_coordinates(self) -> tuple[Any, Any]:
+        import dask.array
+
+        layout = next(
+            x for x in self.plan.layouts if x.row_kind == RowKind.ENVIRONMENT.value
+        )
+        rows = dask.array.arange(layout.n_rows, chunks=layout.shard_rows, dtype=np.int64)
+        structure = rows.map_blocks(lambda r: self.locate(r)[0], dtype=np.int64)
+        return structure, rows.map_blocks(lambda r: self.locate(r)[1], dtype=np.int64)
+
+
+def _rows(layout: StageLayout, shard: int) -> tuple[int, int]:
+    start = shard * layout.shard_rows
+    return start, min(start + layout.shard_rows, layout.n_rows)

@@ -1,0 +1,205 @@
+"""Where rows lie: shapes, shards and chunks of the arrays of one stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+import numpy as np
+
+from distdesc.errors import StoreError
+from distdesc.schema import ArraySpec
+
+SHARD_BYTES = 32 * 2**20
+"""Aim for the size of a shard of the widest array, decoded."""
+
+CHUNK_BYTES = 2 * 2**20
+"""Aim for the size of a chunk; below 256 kB the overhead of a chunk shows."""
+
+STRING_BYTES = 64
+"""Assumed mean size of one text, for projections."""
+
+
+def row_bytes(spec: ArraySpec) -> int:
+    """
+    Bytes of one row of an array, decoded.
+
+    Parameters
+    ----------
+    spec : ArraySpec
+        The array.
+    """
+    item = STRING_BYTES if spec.dtype == "string" else np.dtype(spec.dtype).itemsize
+    return item * prod(spec.shape)
+
+
+def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int) -> int:
+    """
+    Shard length when the campaign does not state one: a power of two.
+
+    The widest array gets shards of about `SHARD_BYTES`; small campaigns get smaller shards, so
+    that there is something to share out, down to 512 rows.
+
+    Parameters
+    ----------
+    specs : tuple of ArraySpec
+        Arrays of the stage.
+    n_rows : int
+        Rows of the campaign.
+    """
+    widest = max(row_bytes(s) for s in specs if not s.ragged)
+    by_size = _power_of_two(SHARD_BYTES / widest)
+    by_count = _power_of_two(n_rows / 64)
+    return int(min(max(512, min(by_size, by_count)), 2**18))
+
+
+def default_chunk_rows(specs: tuple[ArraySpec, ...], shard_rows: int) -> int:
+    """
+    Chunk length when the campaign does not state one: divides the shard length.
+
+    Parameters
+    ----------
+    specs : tuple of ArraySpec
+        Arrays of the stage.
+    shard_rows : int
+        Rows of a shard.
+    """
+    widest = max(row_bytes(s) for s in specs if not s.ragged)
+    wanted = max(1, CHUNK_BYTES // widest)
+    pieces = max(1, ceil(shard_rows / wanted))
+    while shard_rows % pieces:
+        pieces += 1
+    return shard_rows // pieces
+
+
+def _power_of_two(value: float) -> int:
+    return 1 << max(0, int(np.floor(np.log2(max(1.0, value)))))
+
+
+@dataclass(frozen=True)
+class StageLayout:
+    """
+    Rows, shards and chunks of one stage.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    row_kind : str
+        What a row is, see `RowKind`.
+    n_rows : int
+        Rows in all.
+    shard_rows : int
+        Rows of a shard, the unit of work and of writing.
+    chunk_rows : int
+        Rows of a chunk, the unit of reading; divides `shard_rows`.
+    capacity : int
+        Atoms of a slot of the ragged arrays; 0 if there are none.
+    """
+
+    stage: str
+    row_kind: str
+    n_rows: int
+    shard_rows: int
+    chunk_rows: int
+    capacity: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shard_rows < 1 or self.chunk_rows < 1 or self.shard_rows % self.chunk_rows:
+            raise StoreError(
+                f"[store] shard_rows must be a positive multiple of chunk_rows, "
+                f"got {self.shard_rows} and {self.chunk_rows}"
+            )
+
+    @property
+    def n_shards(self) -> int:
+        """Shards in all; one even if there are no rows, to account for empty structures."""
+        return max(1, ceil(self.n_rows / self.shard_rows))
+
+    @property
+    def slot_chunk(self) -> int:
+        """Atoms of a chunk of the ragged arrays; divides `capacity`."""
+        return min(self.capacity, SLOT_CHUNK)
+
+    @property
+    def status_name(self) -> str:
+        """Name of the status column."""
+        return f"{self.stage}_status"
+
+    def geometry(self, spec: ArraySpec) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """
+        Shape, shard shape and chunk shape of an array.
+
+        Parameters
+        ----------
+        spec : ArraySpec
+            The array.
+        """
+        if spec.ragged:
+            lead = (self.n_shards * self.capacity, self.capacity, self.slot_chunk)
+        else:
+            lead = (self.n_rows, self.shard_rows, self.chunk_rows)
+        shape, shard, chunk = ((n, *spec.shape) for n in lead)
+        return shape, shard, chunk
+
+    def span(self, spec: ArraySpec, shard: int) -> tuple[int, int]:
+        """
+        Half-open range of an array that one shard owns.
+
+        Parameters
+        ----------
+        spec : ArraySpec
+            The array.
+        shard : int
+            Number of the shard.
+        """
+        if spec.ragged:
+            return shard * self.capacity, (shard + 1) * self.capacity
+        start = shard * self.shard_rows
+        return start, min(start + self.shard_rows, self.n_rows)
+
+
+SLOT_CHUNK = 16384
+"""Atoms of a chunk of the ragged arrays."""
+
+
+def slot_capacity(max_atoms_of_a_shard: int) -> int:
+    """
+    Slot length of the ragged arrays: fits the heaviest shard, in whole chunks.
+
+    Parameters
+    ----------
+    max_atoms_of_a_shard : int
+        Atoms of the heaviest shard.
+    """
+    if max_atoms_of_a_shard <= SLOT_CHUNK:
+        return max(1, max_atoms_of_a_shard)
+    return ceil(max_atoms_of_a_shard / SLOT_CHUNK) * SLOT_CHUNK
+
+
+def system_specs(stage: str, specs: tuple[ArraySpec, ...]) -> tuple[ArraySpec, ...]:
+    """
+    Columns that every stage has beside its outputs: its status and, if ragged, ``first_atom``.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    specs : tuple of ArraySpec
+        Outputs of the stage.
+    """
+    status = ArraySpec(
+        f"{stage}_status",
+        "|i1",
+        fill=-1,
+        description="-1 not computed yet, 0 ok, 1 failed, 2 quarantined.",
+    )
+    if not any(s.ragged for s in specs):
+        return (status,)
+    first = ArraySpec(
+        "first_atom",
+        "<i8",
+        fill=-1,
+        description="Row of the first atom of each structure in the ragged arrays.",
+    )
+    return status, first

@@ -1,0 +1,330 @@
+"""Arrays of a store: created once by the client, written in whole shards by the workers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
+
+from distdesc.errors import StoreError
+from distdesc.schema import ArraySpec
+from distdesc.store.layout import StageLayout
+
+ROW_DIMS = {"environment": "environment", "structure": "structure"}
+
+
+def create_group(path: Path, attributes: Mapping[str, Any]) -> None:
+    """
+    Create the root group of a store, and the group ``run`` that holds plan and receipts.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    attributes : mapping
+        JSON-compatible attributes of the root.
+    """
+    zarr.open_group(path, mode="w-", attributes=dict(attributes))
+    zarr.open_group(path / "run", mode="w-", attributes={"purpose": "plan, index and receipts"})
+
+
+def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:
+    """
+    Create one empty array.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    layout : StageLayout
+        Of the stage that writes the array.
+    spec : ArraySpec
+        The array.
+    """
+    shape, shards, chunks = layout.geometry(spec)
+    text = spec.dtype == "string"
+    lead = "atom" if spec.ragged else ROW_DIMS[layout.row_kind]
+    zarr.create_array(
+        zarr.storage.LocalStore(path),
+        name=spec.name,
+        shape=shape,
+        shards=shards,
+        chunks=chunks,
+        dtype=str if text else np.dtype(spec.dtype),
+        fill_value=spec.fill,
+        compressors=[
+            ZstdCodec(level=1) if text else BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
+            Crc32cCodec(),
+        ],
+        dimension_names=(lead, *spec.dims),
+        attributes={"unit": spec.unit, "description": spec.description, **spec.attributes},
+    )
+
+
+def create_offsets(path: Path, offsets: NDArray[np.int64], block: int) -> None:
+    """
+    Create and fill the array ``offsets``: atoms before each structure.
+
+    Structure i has the environments ``offsets[i]:offsets[i + 1]``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    offsets : ndarray, shape (n_structures + 1,), int64
+        The values.
+    block : int
+        Entries of a chunk.
+    """
+    array = zarr.create_array(
+        zarr.storage.LocalStore(path),
+        name="offsets",
+        shape=offsets.shape,
+        chunks=(min(block, len(offsets)),),
+        dtype=offsets.dtype,
+        compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+        dimension_names=("edge",),
+        attributes={
+            "unit": "1",
+            "description": "Environments of structure i are rows offsets[i] to offsets[i + 1].",
+        },
+    )
+    for start in range(0, len(offsets), block):
+        array[start : start + block] = offsets[start : start + block]
+
+
+def consolidate(path: Path) -> None:
+    """
+    Write consolidated metadata, so that opening a store needs one read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store; no array is created or changed in shape after this.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        zarr.consolidate_metadata(zarr.storage.LocalStore(path))
+
+
+def digest_rows(rows: NDArray[Any]) -> str:
+    """
+    XXH3-128 of the values, independent of codecs.
+
+    Parameters
+    ----------
+    rows : ndarray
+        Of any shape; text is digested as UTF-8, each with its length.
+    """
+    if rows.dtype.kind not in "OTU":
+        return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(rows).data)
+    state = xxhash.xxh3_128()
+    for text in rows.ravel():
+        data = str(text).encode()
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """
+    XXH3-128 of a file's bytes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    """
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            state.update(block)
+    return state.hexdigest()
+
+
+class RowWriter:
+    """
+    Writes whole shards of the arrays of one stage.
+
+    Shards of the plan are shards of the store, so two tasks never touch the same object and no
+    lock is taken; a repeated attempt rewrites the same bytes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    layout : StageLayout
+        Of the stage.
+    specs : iterable of ArraySpec
+        Its arrays.
+    """
+
+    def __init__(self, path: Path, layout: StageLayout, specs: Iterable[ArraySpec]) -> None:
+        self.path, self.layout = path, layout
+        self.specs = {s.name: s for s in specs}
+        group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
+        # missing object is always a fault and never "all fill values".
+        self.arrays = {
+            name: _array(group, name).with_config({"write_empty_chunks": not spec.ragged})
+            for name, spec in self.specs.items()
+        }
+
+    def object_path(self, name: str, shard: int) -> Path:
+        """
+        File that holds one shard of one array.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array.
+        shard : int
+            Number of the shard.
+        """
+        inner = ["0"] * len(self.specs[name].shape)
+        return self.path / name / "c" / "/".join([str(shard), *inner])
+
+    def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
+        """
+        Write one whole shard of one array.
+
+        Parameters
+        ----------
+        name : str
+            Array name.
+        shard : int
+            Number of the shard.
+        rows : ndarray, shape (n, ...)
+            All rows of the shard; for a ragged array, the used beginning of the slot.
+
+        Returns
+        -------
+        tuple of int and str, or None
+            Size and digest of the object as stored; None if nothing had to be stored.
+
+        Raises
+        ------
+        StoreError
+            If `rows` is not the whole shard, or does not fit the slot.
+        """
+        spec = self.specs[name]
+        start, stop = self.layout.span(spec, shard)
+        fits = len(rows) <= stop - start if spec.ragged else len(rows) == stop - start
+        if not fits or rows.shape[1:] != spec.shape:
+            raise StoreError(
+                f"{name}[{start}:{stop}] takes {stop - start} rows of shape {spec.shape}, "
+                f"got {len(rows)} of shape {rows.shape[1:]}"
+            )
+        path = self.object_path(name, shard)
+        # zarr merges into an existing shard and refuses if that one is damaged.
+        path.unlink(missing_ok=True)
+        if len(rows):
+            self.arrays[name][start : start + len(rows)] = rows
+        if not path.exists():
+            return None
+        return path.stat().st_size, digest_file(path)
+
+
+class RowReader:
+    """
+    Reads ranges of the arrays of a store, finished or still being written.
+
+    Parameters
+    ----------
+    path : pathlib.Path or str
+        Folder of the store.
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            self._group = zarr.open_group(self.path, mode="r")
+        except (FileNotFoundError, ValueError) as error:
+            raise StoreError(f"{path} is not a Zarr store: {error}") from error
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the arrays, sorted."""
+        return tuple(sorted(self._group.array_keys()))
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """
+        One array, as zarr gives it.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array.
+        """
+        if name not in self._arrays:
+            self._arrays[name] = _array(self._group, name)
+        return self._arrays[name]
+
+    def attributes(self, name: str | None = None) -> dict[str, Any]:
+        """
+        Attributes of an array, or of the store.
+
+        Parameters
+        ----------
+        name : str, optional
+            Array; None for the root group.
+        """
+        owner = self._group if name is None else self.array(name)
+        return dict(owner.attrs)
+
+    def length(self, name: str) -> int:
+        """
+        Rows of an array.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        """
+        return int(self.array(name).shape[0])
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """
+        Rows ``start`` to ``stop`` of an array.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        start, stop : int
+            Half-open range.
+
+        Raises
+        ------
+        StoreError
+            If an object is damaged.
+        """
+        try:
+            return np.asarray(self.array(name)[start:stop])
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(f"{self.path}/{name}[{start}:{stop}] is damaged: {error}") from error
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise StoreError(f"{group.store_path} has no array {name}")
+    return array

@@ -1,0 +1,204 @@
+"""The written plan of a store: what is being computed, in which shards, from what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.errors import StoreError
+from distdesc.store.layout import StageLayout
+from distdesc.store.objects import publish
+
+FORMAT = 1
+"""Of plan, receipts and layout; a store of another format is refused."""
+
+
+@dataclass(frozen=True)
+class WrittenPlan:
+    """
+    What a store was begun for; written once, never changed.
+
+    Parameters
+    ----------
+    campaign : dict
+        The campaign's serialised form, as the user gave it.
+    identity : dict
+        The part of it that decides the stored bytes, with resolved stages.
+    digest : str
+        Digest of `identity` and of the source's content.
+    source_digest : str
+        Of the source's content.
+    n_structures : int
+        Structures of the source.
+    n_atoms : int
+        Atoms of the source.
+    layouts : tuple of StageLayout
+        One a stage.
+    versions : dict of str to str
+        Of Python and of the packages that decide the stored bytes.
+    made : dict
+        When, where and by which command the store was begun.
+    """
+
+    campaign: dict[str, Any]
+    identity: dict[str, Any]
+    digest: str
+    source_digest: str
+    n_structures: int
+    n_atoms: int
+    layouts: tuple[StageLayout, ...]
+    versions: dict[str, str]
+    made: dict[str, Any]
+
+    def layout(self, stage: str) -> StageLayout:
+        """
+        Layout of a stage.
+
+        Parameters
+        ----------
+        stage : str
+            Its name.
+
+        Raises
+        ------
+        StoreError
+            If the store has no such stage.
+        """
+        for layout in self.layouts:
+            if layout.stage == stage:
+                return layout
+        have = ", ".join(x.stage for x in self.layouts)
+        raise StoreError(f"the store has no stage {stage}; it has: {have}")
+
+
+def plan_path(path: Path) -> Path:
+    """
+    File of the written plan.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    """
+    return path / "run" / "plan.json"
+
+
+def write_plan(path: Path, plan: WrittenPlan) -> None:
+    """
+    Write the plan, as the last act of creating a store.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What it is for.
+
+    Raises
+    ------
+    StoreError
+        If there is one already.
+    """
+    data = json.dumps({"format": FORMAT, **asdict(plan)}, indent=1).encode()
+    if not publish(plan_path(path), data):
+        raise StoreError(f"{path} was begun by another process at the same time")
+
+
+def read_plan(path: Path) -> WrittenPlan:
+    """
+    Plan of a store.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+
+    Raises
+    ------
+    StoreError
+        If there is no readable plan, or it is of another format.
+    """
+    file = plan_path(path)
+    try:
+        return _read_plan(file, file.stat().st_mtime_ns)
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is not a distdesc store: it has no run/plan.json") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{file} is damaged: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def _read_plan(file: Path, mtime_ns: int) -> WrittenPlan:
+    data = json.loads(file.read_bytes())
+    found = data.pop("format")
+    if found != FORMAT:
+        raise StoreError(f"{file} has format {found}; this distdesc reads format {FORMAT}")
+    data["layouts"] = tuple(StageLayout(**x) for x in data["layouts"])
+    return WrittenPlan(**data)
+
+
+def shard_table_path(path: Path, stage: str) -> Path:
+    """
+    File of the shard table of a stage.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    stage : str
+        Name of the stage.
+    """
+    return path / "run" / "shards" / f"{stage}.npy"
+
+
+def read_shard_table(path: Path, stage: str) -> NDArray[np.int64]:
+    """
+    Shard table of a stage, mapped, not read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    stage : str
+        Name of the stage.
+
+    Returns
+    -------
+    ndarray, shape (n_shards, 4), int64
+        Structures start and stop, row of the first atom of the first structure, atoms to read.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    file = shard_table_path(path, stage)
+    try:
+        table: NDArray[np.int64] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} cannot be read: {error}") from error
+    return table
+
+
+def write_shard_table(path: Path, stage: str, table: NDArray[np.int64]) -> None:
+    """
+    Write the shard table of a stage.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    stage : str
+        Name of the stage.
+    table : ndarray, shape (n_shards, 4), int64
+        See `read_shard_table`.
+    """
+    file = shard_table_path(path, stage)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.save(file, table)
