@@ -161,11 +161,8 @@ class Campaign:
             raise CampaignError(f"job {file} cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CampaignError(f"job {file} is not valid TOML: {error}") from error
-        for key, value in (overrides or {}).items():
-            section, _, name = key.partition(".")
-            data.setdefault(section, {})[name] = value
         try:
-            return cls.from_dict(data, base=file.parent)
+            return cls.from_dict(overridden(data, overrides or {}), base=file.parent)
         except CampaignError as error:
             raise CampaignError(f"job {file}: {error}") from error
 
@@ -246,6 +243,34 @@ class Campaign:
         }
 
 
+def overridden(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Sections of a job with some keys replaced; ``stage.key`` means the first stage.
+
+    Parameters
+    ----------
+    data : mapping
+        Sections as in a job file.
+    changes : mapping
+        ``{"section.key": value}``.
+
+    Raises
+    ------
+    CampaignError
+        If a section to change is not a table.
+    """
+    found = {k: _copy(v) for k, v in data.items()}
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        table = found.setdefault(section, {})
+        if isinstance(table, list) and table:
+            table = table[0]
+        if not isinstance(table, dict):
+            raise CampaignError(f"[{section}] must be a table, got {table!r}")
+        table[name] = value
+    return found
+
+
 def digest(data: Any) -> str:
     """
     First 12 hex digits of the SHA-256 of canonical JSON.
@@ -257,6 +282,12 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copy(v) for k, v in value.items()}
+    return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
 def _stage(data: Mapping[str, Any], descriptor: Descriptor | None) -> Stage:

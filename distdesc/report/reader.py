@@ -140,9 +140,7 @@ class Run:
         try:
             import xarray
         except ModuleNotFoundError as error:
-            raise StoreError(
-                "to_xarray needs xarray: pip install 'distdesc[xarray]'"
-            ) from error
+            raise StoreError("to_xarray needs xarray: pip install 'distdesc[xarray]'") from error
         variables = {}
         for name in self.names():
             array = self.array(name)
@@ -217,7 +215,7 @@ class Run:
             If a row does not exist.
         """
         rows = np.asarray(rows, dtype=np.int64)
-        if rows.size and not (0 <= rows.min() and rows.max() < self.n_environments):
+        if rows.size and not (rows.min() >= 0 and rows.max() < self.n_environments):
             raise StoreError(f"rows must be in [0, {self.n_environments})")
         structure = np.searchsorted(self._offsets, rows, side="right") - 1
         return structure, rows - self._offsets[structure]
@@ -291,9 +289,7 @@ class Run:
     def _row_coordinates(self) -> tuple[Any, Any]:
         import dask.array
 
-        layout = next(
-            x for x in self.plan.layouts if x.row_kind == RowKind.ENVIRONMENT.value
-        )
+        layout = next(x for x in self.plan.layouts if x.row_kind == RowKind.ENVIRONMENT.value)
         rows = dask.array.arange(layout.n_rows, chunks=layout.shard_rows, dtype=np.int64)
         structure = rows.map_blocks(lambda r: self.locate(r)[0], dtype=np.int64)
         return structure, rows.map_blocks(lambda r: self.locate(r)[1], dtype=np.int64)

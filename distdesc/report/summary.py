@@ -203,6 +203,13 @@ class FeatureSummary:
     deviation: list[float]
     constant: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible form; NaN becomes None."""
+        data = asdict(self)
+        for key in ("minimum", "mean", "maximum", "deviation"):
+            data[key] = [v if np.isfinite(v) else None for v in data[key]]
+        return data
+
 
 def summarise_features(run: Run, stage: str = "fingerprint") -> FeatureSummary | None:
     """

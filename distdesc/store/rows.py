@@ -150,6 +150,22 @@ def digest_file(path: Path) -> str:
     return state.hexdigest()
 
 
+def object_path(path: Path, spec: ArraySpec, shard: int) -> Path:
+    """
+    File that holds one shard of one array.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    spec : ArraySpec
+        The array.
+    shard : int
+        Number of the shard.
+    """
+    return path.joinpath(spec.name, "c", str(shard), *("0" for _ in spec.shape))
+
+
 class RowWriter:
     """
     Writes whole shards of the arrays of one stage.
@@ -177,20 +193,6 @@ class RowWriter:
             name: _array(group, name).with_config({"write_empty_chunks": not spec.ragged})
             for name, spec in self.specs.items()
         }
-
-    def object_path(self, name: str, shard: int) -> Path:
-        """
-        File that holds one shard of one array.
-
-        Parameters
-        ----------
-        name : str
-            Name of the array.
-        shard : int
-            Number of the shard.
-        """
-        inner = ["0"] * len(self.specs[name].shape)
-        return self.path / name / "c" / "/".join([str(shard), *inner])
 
     def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
         """
@@ -223,7 +225,7 @@ class RowWriter:
                 f"{name}[{start}:{stop}] takes {stop - start} rows of shape {spec.shape}, "
                 f"got {len(rows)} of shape {rows.shape[1:]}"
             )
-        path = self.object_path(name, shard)
+        path = object_path(self.path, spec, shard)
         # zarr merges into an existing shard and refuses if that one is damaged.
         path.unlink(missing_ok=True)
         if len(rows):

@@ -1,0 +1,49 @@
+"""Errors as one message and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from distdesc.errors import CampaignError, DistdescError, RunError, SourceError, StoreError
+
+CODES: tuple[tuple[type[DistdescError], int], ...] = (
+    (CampaignError, 2),
+    (SourceError, 3),
+    (StoreError, 4),
+    (RunError, 5),
+)
+INTERRUPTED = 130
+
+
+@contextmanager
+def exit_on_errors() -> Iterator[None]:
+    """
+    Turn errors into a message on standard error and an exit code.
+
+    SIGTERM is taken as Ctrl-C, so that a batch system's time limit stops a run cleanly.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what is done is kept: the same command goes on with it", err=True)
+        sys.exit(INTERRUPTED)
+    except DistdescError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(next((code for kind, code in CODES if isinstance(error, kind)), 1))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

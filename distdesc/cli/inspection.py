@@ -1,0 +1,159 @@
+"""Commands that look at stores and at what there is: list, status, report, verify, export."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+STORE = click.argument("path", type=click.Path(file_okay=False, path_type=Path))
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md."
+)
+KINDS = ("sources", "descriptors", "stages", "executors", "jobs")
+
+
+@click.command(name="list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option(
+    "--jobs",
+    "folder",
+    default="jobs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of job files.",
+)
+def list_(kind: str | None, folder: Path) -> None:
+    """
+    List what there is to choose from: sources, descriptors, stages, executors, jobs.
+
+    With a KIND, its keys and their defaults are shown too.
+    """
+    from rich.console import Console
+
+    from distdesc.report.catalogue import catalogue
+    from distdesc.report.text import catalogue_table
+
+    for name in (kind,) if kind else KINDS:
+        Console().print(catalogue_table(name, catalogue(name, folder), details=kind is not None))
+
+
+@click.command()
+@STORE
+@JSON
+@click.option("--all", "everything", is_flag=True, help="All quarantined structures, not 20.")
+def status(path: Path, as_json: bool, everything: bool) -> None:
+    """
+    Say how far a run is and what was set aside, from its store alone.
+
+    Works from any machine that sees the store, while the run goes on and after it died.
+    """
+    from rich.console import Console
+
+    from distdesc.report.reader import open_run
+    from distdesc.report.summary import summarise
+    from distdesc.report.text import quarantine_table, status_table
+
+    summary = summarise(open_run(path))
+    if as_json:
+        click.echo(json.dumps(summary.to_dict(), indent=1))
+        return
+    console = Console()
+    console.print(status_table(summary))
+    if summary.quarantined:
+        console.print(quarantine_table(summary, None if everything else 20))
+
+
+@click.command()
+@STORE
+@JSON
+@click.option("--features", default=12, show_default=True, help="Features to show; 0 for none.")
+def report(path: Path, as_json: bool, features: int) -> None:
+    """Say what a run found, what it took, and where the time went."""
+    from rich.console import Console
+
+    from distdesc.report.reader import open_run
+    from distdesc.report.summary import summarise, summarise_features
+    from distdesc.report.text import feature_table, summary_table, time_table
+
+    run = open_run(path)
+    summary = summarise(run)
+    found = summarise_features(run) if features else None
+    if as_json:
+        data = {
+            **summary.to_dict(),
+            "provenance": run.provenance(),
+            "features": None if found is None else found.to_dict(),
+        }
+        click.echo(json.dumps(data, indent=1))
+        return
+    console = Console()
+    console.print(summary_table(summary))
+    console.print(time_table(summary))
+    if found is not None:
+        console.print(feature_table(found, features))
+
+
+@click.command()
+@STORE
+@JSON
+@click.option(
+    "--recompute",
+    default=1,
+    show_default=True,
+    help="Shards of each stage to compute anew and compare bit for bit.",
+)
+@click.option(
+    "--repair", is_flag=True, help="Withdraw faulty receipts; run again after it."
+)
+def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
+    """
+    Check every object of a store against its receipt, and compute a sample anew.
+
+    Exit code 4 if anything is wrong. What was never computed is not wrong: `distdesc status`
+    shows it.
+    """
+    from rich.console import Console
+
+    from distdesc.engine.verify import verify as verify_store
+    from distdesc.report.text import verification_table
+
+    console = Console(stderr=True)
+    with console.status("verifying") as spinner:
+        found = verify_store(
+            path,
+            recompute,
+            repair,
+            tick=lambda done, total: spinner.update(f"verifying shard {done} of {total}"),
+        )
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1))
+    else:
+        Console().print(verification_table(found.to_dict()))
+    if found.faults:
+        sys.exit(4)
+
+
+@click.command()
+@STORE
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .npz, .parquet, .xyz or .extxyz.",
+)  # fmt: skip
+@click.option("--structures", default="", metavar="A:B", help="Range of structures; default all.")
+def export(path: Path, output: Path, structures: str) -> None:
+    """
+    Write a store's rows to a file that other programs read.
+
+    \b
+    .npz       arrays for numpy: fingerprint, status, structure, atom, number
+    .parquet   one line an environment, one column a feature
+    .xyz       the structures in extended XYZ, fingerprints and status as per-atom arrays
+    """
+    from distdesc.report.export import export as export_rows
+    from distdesc.report.reader import open_run
+
+    written = export_rows(open_run(path), output, structures)
+    click.echo(f"{output}: {written:,} rows")

@@ -1,0 +1,142 @@
+"""Progress of a run on the terminal: a bar for people, a line now and then for log files."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from distdesc.engine.events import (
+    Announced,
+    Event,
+    RunStarted,
+    ScanProgressed,
+    ShardFailed,
+    ShardFinished,
+)
+
+LINE_EVERY = 30.0
+"""Seconds between lines where there is no terminal."""
+
+
+class ProgressDisplay:
+    """
+    Listener that shows a run; a context manager.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Standard error, so that standard output stays clean.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.structures = 0
+        self.quarantined: set[int] = set()
+        self.seconds = 0.0
+        self._begun = time.monotonic()
+        self._spoken = time.monotonic()
+        self._shards = (0, 0)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar off the screen."""
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """
+        Show an event.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        """
+        match event:
+            case Announced(text):
+                self._drop()
+                self.console.print(f"[dim]· {text}[/dim]", soft_wrap=True)
+            case ScanProgressed(done, total):
+                self._scan(done, total)
+            case RunStarted():
+                self._start(event)
+            case ShardFinished(receipt):
+                self.structures += receipt.structures
+                self.quarantined.update(k for k, _ in receipt.quarantined)
+                self._advance()
+            case ShardFailed(stage, shard, reason):
+                self.console.print(f"[red]shard {stage}-{shard:08d} failed:[/red] {reason}")
+                self._advance()
+
+    def _scan(self, done: int, total: int) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task("indexing", total=total, rate="")
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _start(self, event: RunStarted) -> None:
+        self._drop()
+        self._begun = time.monotonic()
+        self.structures, self.quarantined = 0, set()
+        self._shards = (event.shards_done, event.shards)
+        resumed = f", {event.shards_done} of them done before" if event.shards_done else ""
+        self.console.print(
+            f"{event.structures:,} structures, {event.rows:,} rows in {event.shards:,} shards"
+            f"{resumed}; {event.workers} worker{'s' if event.workers != 1 else ''}",
+            highlight=False,
+        )
+        if event.dashboard:
+            self.console.print(f"dashboard: {event.dashboard}", soft_wrap=True)
+        self._task = self._bar.add_task(
+            "shards", total=event.shards, completed=event.shards_done, rate="starting"
+        )
+
+    def _advance(self) -> None:
+        done, total = self._shards
+        self._shards = (done + 1, total)
+        self.seconds = time.monotonic() - self._begun
+        rate = (
+            f"{self.structures / max(self.seconds, 1e-9):,.0f} structures/s · "
+            f"{len(self.quarantined):,} quarantined"
+        )
+        if self._task is not None:
+            self._bar.update(self._task, completed=done + 1, rate=rate)
+        if not self.console.is_terminal and time.monotonic() - self._spoken > LINE_EVERY:
+            self._spoken = time.monotonic()
+            left = self.seconds * (total - done - 1) / (done + 1)
+            self.console.print(
+                f"{done + 1}/{total} shards · {rate} · {left:.0f} s left", highlight=False
+            )
+
+    def _drop(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None

@@ -1,0 +1,97 @@
+"""What a campaign would do, before anything is written."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distdesc.campaign import Campaign
+from distdesc.engine.plan import StagePlan
+from distdesc.engine.prepare import plan_stages
+from distdesc.engine.scan import count_offsets, scan
+from distdesc.store.receipts import done_shards
+from distdesc.store.written import plan_path
+
+
+@dataclass(frozen=True)
+class Preview:
+    """
+    Plan of a campaign, nothing of it written.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+    structures, atoms : int
+        Of its source.
+    source_digest : str
+        Of the source's content.
+    plans : tuple of StagePlan
+        One a stage.
+    begun : bool
+        Whether the store exists.
+    """
+
+    campaign: Campaign
+    structures: int
+    atoms: int
+    source_digest: str
+    plans: tuple[StagePlan, ...]
+    begun: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible form."""
+        path = self.campaign.path
+        return {
+            "question": self.campaign.question,
+            "store": str(path),
+            "begun": self.begun,
+            "structures": self.structures,
+            "atoms": self.atoms,
+            "source_digest": self.source_digest,
+            "stages": [
+                {
+                    "stage": p.layout.stage,
+                    "row_kind": p.layout.row_kind,
+                    "rows": p.layout.n_rows,
+                    "shards": p.layout.n_shards,
+                    "shards_done": len(done_shards(path, p.layout.stage)),
+                    "shard_rows": p.layout.shard_rows,
+                    "chunk_rows": p.layout.chunk_rows,
+                    "memory_bytes": p.memory,
+                    "disk_bytes": p.disk,
+                    "arrays": {s.name: [s.dtype, *p.layout.geometry(s)[0]] for s in p.specs},
+                }
+                for p in self.plans
+            ],
+        }
+
+
+def preview(campaign: Campaign) -> Preview:
+    """
+    Index the source of a campaign in memory and plan it.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        index = scan(campaign, Path(scratch), lambda event: None)
+        offsets = count_offsets(index)
+        _, plans = plan_stages(campaign, index, offsets)
+    return Preview(
+        campaign,
+        len(index),
+        int(offsets[-1]),
+        index.digest,
+        plans,
+        plan_path(campaign.path).exists(),
+    )

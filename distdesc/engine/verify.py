@@ -1,0 +1,212 @@
+"""Verify a store: objects against receipts, and a sample of shards against a recomputation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distdesc.engine.plan import StagePlan
+from distdesc.engine.run import stage_plans
+from distdesc.engine.task import recompute
+from distdesc.engine.workspace import Workspace, open_workspace
+from distdesc.errors import StoreError
+from distdesc.schema import ArraySpec
+from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
+from distdesc.store.rows import RowReader, digest_file, digest_rows, object_path
+from distdesc.store.written import read_plan
+
+Tick = Callable[[int, int], None]
+"""Called with (shards done, shards to do)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    Something in a store that is not as its receipt says.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    shard : int
+        Number of the shard.
+    array : str
+        Name of the array; empty if the receipt itself is at fault.
+    what : str
+        What is wrong.
+    """
+
+    stage: str
+    shard: int
+    array: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """
+    Result of a verification.
+
+    Parameters
+    ----------
+    path : str
+        Folder of the store.
+    shards, shards_done : int
+        Of the plan, and with a receipt.
+    objects : int
+        Objects checked.
+    bytes : int
+        Bytes checked.
+    recomputed : int
+        Shards that were computed anew and compared bit for bit.
+    faults : tuple of Fault
+        What is wrong; empty if all is well.
+    repaired : bool
+        Whether the receipts of the faulty shards were withdrawn.
+    """
+
+    path: str
+    shards: int
+    shards_done: int
+    objects: int
+    bytes: int
+    recomputed: int
+    faults: tuple[Fault, ...]
+    repaired: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible form."""
+        return asdict(self)
+
+
+def verify(
+    path: Path, recomputed: int = 1, repair: bool = False, tick: Tick | None = None
+) -> Verification:
+    """
+    Check every stored object against its receipt and recompute a sample of shards.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    recomputed : int
+        Shards of each stage to compute anew, spread evenly; 0 for none.
+    repair : bool
+        Withdraw the receipts of faulty shards, so that the next run computes them again.
+    tick : callable, optional
+        Told how far it is.
+
+    Raises
+    ------
+    StoreError
+        If there is no readable plan.
+    SourceError
+        If shards are to be recomputed and the source has changed.
+    """
+    plan = read_plan(path)
+    plans = stage_plans(path, plan)
+    total = sum(p.layout.n_shards for p in plans)
+    faults: list[Fault] = []
+    objects = size = done = 0
+    for stage in plans:
+        for shard in sorted(done_shards(path, stage.layout.stage)):
+            done += 1
+            receipt, fault = _receipt(path, stage.layout.stage, shard, plan.digest)
+            if receipt is not None:
+                faults += _shard_faults(path, stage, receipt)
+                objects += len(receipt.objects)
+                size += sum(n for n, _ in receipt.objects.values())
+            elif fault is not None:
+                faults.append(fault)
+            if tick is not None:
+                tick(done, total)
+    sampled = _sample(path, plans, recomputed, faults) if recomputed else []
+    for stage, shard in sampled:
+        faults += _recomputed_faults(open_workspace(path, plan.digest), stage, shard)
+    if repair:
+        for fault in faults:
+            revoke(path, fault.stage, fault.shard)
+    return Verification(str(path), total, done, objects, size, len(sampled), tuple(faults), repair)
+
+
+def _receipt(
+    path: Path, stage: str, shard: int, digest: str
+) -> tuple[Receipt | None, Fault | None]:
+    try:
+        receipt = read_receipt(path, stage, shard)
+    except StoreError as error:
+        return None, Fault(stage, shard, "", str(error))
+    if receipt is not None and receipt.campaign != digest:
+        return None, Fault(stage, shard, "", f"receipt is of campaign {receipt.campaign}")
+    return receipt, None
+
+
+def _shard_faults(path: Path, plan: StagePlan, receipt: Receipt) -> list[Fault]:
+    """Objects as stored, then values as decoded."""
+    # Opened anew for each shard, so that nothing is answered from a cache.
+    reader = RowReader(path)
+    faults = []
+    for spec in plan.specs:
+        what = _object_fault(path, spec, receipt) or _value_fault(reader, plan, spec, receipt)
+        if what is not None:
+            faults.append(Fault(receipt.stage, receipt.shard, spec.name, what))
+    return faults
+
+
+def _object_fault(path: Path, spec: ArraySpec, receipt: Receipt) -> str | None:
+    file = object_path(path, spec, receipt.shard)
+    expected = receipt.objects.get(spec.name)
+    if expected is None:
+        return f"{file} should not exist" if file.exists() else None
+    if not file.exists():
+        return f"{file} is missing"
+    size, checksum = expected
+    if file.stat().st_size != size:
+        return f"{file} has {file.stat().st_size} bytes, its receipt says {size}"
+    if digest_file(file) != checksum:
+        return f"{file} has other bytes than its receipt says"
+    return None
+
+
+def _value_fault(
+    reader: RowReader, plan: StagePlan, spec: ArraySpec, receipt: Receipt
+) -> str | None:
+    start, stop = plan.layout.span(spec, receipt.shard)
+    try:
+        if spec.ragged:
+            stop = start + int(reader.read("n_atoms", *receipt.rows).sum())
+        values = reader.read(spec.name, start, stop)
+    except StoreError as error:
+        return str(error)
+    if digest_rows(values) != receipt.digests.get(spec.name):
+        return f"values of rows {start} to {stop} differ from the receipt"
+    return None
+
+
+def _sample(
+    path: Path, plans: tuple[StagePlan, ...], wanted: int, faults: list[Fault]
+) -> list[tuple[str, int]]:
+    """Shards to compute anew: done, not known to be faulty, spread evenly over each stage."""
+    bad = {(f.stage, f.shard) for f in faults}
+    found = []
+    for plan in plans:
+        stage = plan.layout.stage
+        good = [s for s in sorted(done_shards(path, stage)) if (stage, s) not in bad]
+        picks = np.unique(np.linspace(0, len(good) - 1, min(wanted, len(good))).astype(int))
+        found += [(stage, good[k]) for k in picks]
+    return found
+
+
+def _recomputed_faults(workspace: Workspace, stage: str, shard: int) -> list[Fault]:
+    receipt = read_receipt(workspace.path, stage, shard)
+    plan = next(p for p in stage_plans(workspace.path, workspace.plan) if p.layout.stage == stage)
+    arrays = recompute(workspace, plan.task(shard))
+    return [
+        Fault(stage, shard, name, "recomputed values differ from the stored ones")
+        for name, values in arrays.items()
+        if receipt is not None and digest_rows(values) != receipt.digests.get(name)
+    ]

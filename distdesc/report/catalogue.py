@@ -1,0 +1,89 @@
+"""What there is to choose from: registries and job files, with their keys and defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distdesc import registry
+from distdesc.descriptors import DESCRIPTORS
+from distdesc.errors import CampaignError
+from distdesc.stages import STAGES
+from distdesc.structures import SOURCES
+
+REGISTRIES = {"sources": SOURCES, "descriptors": DESCRIPTORS, "stages": STAGES}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    One thing to choose.
+
+    Parameters
+    ----------
+    name : str
+        What to write in a job file, or the job file's path.
+    about : str
+        First sentence of its documentation, or the job's question.
+    keys : dict of str to str
+        Keys and their defaults; ``"required"`` where there is none.
+    """
+
+    name: str
+    about: str
+    keys: dict[str, str]
+
+
+def catalogue(kind: str, jobs: Path) -> list[Entry]:
+    """
+    Entries of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        ``"sources"``, ``"descriptors"``, ``"stages"``, ``"executors"`` or ``"jobs"``.
+    jobs : pathlib.Path
+        Folder of job files.
+    """
+    if kind == "jobs":
+        return [_job(file) for file in sorted(jobs.glob("*.toml"))]
+    if kind == "executors":
+        return [
+            Entry("dask", "Dask workers: embedded ones, or a running cluster.", {}),
+            Entry("serial", "This process, one shard after the other.", {}),
+        ]
+    return [_entry(kind, name) for name in sorted(REGISTRIES[kind])]
+
+
+def _entry(kind: str, name: str) -> Entry:
+    try:
+        cls = registry.load(REGISTRIES[kind], kind.removesuffix("s"), name)
+    except CampaignError as error:
+        return Entry(name, str(error), {})
+    keys = {f.name: _default(f) for f in dataclasses.fields(cls) if f.name != "descriptor"}
+    return Entry(name, _first_sentence(cls), keys)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return repr(field.default)
+    if field.default_factory is not dataclasses.MISSING:
+        return repr(field.default_factory())
+    return "required"
+
+
+def _first_sentence(cls: type) -> str:
+    paragraph = (inspect.getdoc(cls) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def _job(file: Path) -> Entry:
+    try:
+        data = tomllib.loads(file.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        return Entry(str(file), f"cannot be read: {error}", {})
+    return Entry(str(file), str(data.get("question", "")), {})

@@ -1,0 +1,280 @@
+"""Numbers as tables for people."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from distdesc.report.catalogue import Entry
+from distdesc.report.summary import FeatureSummary, Summary
+from distdesc.schema import chemical_symbol
+
+
+def size(n: float) -> str:
+    """
+    Bytes in words.
+
+    Parameters
+    ----------
+    n : float
+        Bytes.
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1024:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1024
+    return f"{n:.1f} TiB" if n < 1024 else f"{n / 1024:.1f} PiB"
+
+
+def summary_table(summary: Summary, rate: float | None = None, wall: float | None = None) -> Table:
+    """
+    Table of a run's numbers.
+
+    Parameters
+    ----------
+    summary : Summary
+        The numbers.
+    rate : float, optional
+        Structures per second of the run that has just ended.
+    wall : float, optional
+        Wall time of the command, in s.
+    """
+    table = _facts(f"{summary.path}  [dim]{summary.digest}[/dim]")
+    if summary.question:
+        table.add_row("question", summary.question)
+    table.add_row("structures", f"{summary.structures:,}")
+    for stage in summary.stages:
+        kinds = {"ok": stage.ok, "failed": stage.failed, "quarantined": stage.quarantined}
+        parts = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n or kind == "ok")
+        missing = stage.rows - stage.rows_done
+        table.add_row(
+            f"{stage.stage} rows",
+            f"{parts}" + (f", [yellow]{missing:,} not computed yet[/yellow]" if missing else ""),
+        )
+    table.add_row("quarantined", _quarantined(summary))
+    if rate is not None and wall is not None:
+        speed = f"{rate:,.0f} structures/s" if rate else "nothing was left to do"
+        table.add_row("throughput", f"{speed}, {wall:.1f} s with start-up")
+    table.add_row("store", size(summary.bytes))
+    return table
+
+
+def _quarantined(summary: Summary) -> str:
+    if not summary.quarantined:
+        return "none"
+    kinds = "; ".join(f"{n:,} × {kind}" for kind, n in summary.reasons().most_common(4))
+    return f"[yellow]{len(summary.quarantined):,} structures[/yellow]: {kinds}"
+
+
+def next_commands(path: str, summary: Summary) -> str:
+    """
+    Text that says what to type next.
+
+    Parameters
+    ----------
+    path : str
+        Folder of the store.
+    summary : Summary
+        Its numbers.
+    """
+    if summary.quarantined:
+        return f"next: distdesc status {path}"
+    if any(s.stage == "ingest" for s in summary.stages):
+        return f"next: distdesc featurise {path} -o fingerprints.zarr"
+    return f"next: distdesc report {path}"
+
+
+def status_table(summary: Summary) -> Table:
+    """
+    Table of how far each stage of a run is.
+
+    Parameters
+    ----------
+    summary : Summary
+        The numbers.
+    """
+    state = "[green]complete[/green]" if summary.complete else "[yellow]not complete[/yellow]"
+    table = Table(title=f"{summary.path}  {state}", title_justify="left", box=None)
+    for name in ("stage", "shards", "rows", "ok", "failed", "quarantined", "rows/s"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for s in summary.stages:
+        elapsed = s.last - s.first
+        table.add_row(
+            s.stage,
+            f"{s.shards_done:,}/{s.shards:,}",
+            f"{s.rows_done:,}/{s.rows:,}",
+            f"{s.ok:,}",
+            f"{s.failed:,}",
+            f"{s.quarantined:,}",
+            f"{s.rows_done / elapsed:,.0f}" if elapsed > 0 else "-",
+        )
+    return table
+
+
+def quarantine_table(summary: Summary, most: int | None) -> RenderableType:
+    """
+    Table of structures that were set aside, and why.
+
+    Parameters
+    ----------
+    summary : Summary
+        The numbers.
+    most : int or None
+        Lines at most; None for all.
+    """
+    table = Table(title="quarantined", title_justify="left", box=None)
+    table.add_column("structure", justify="right")
+    table.add_column("reason", overflow="fold")
+    for k, (structure, reason) in enumerate(sorted(summary.quarantined.items())):
+        if most is not None and k == most:
+            rest = len(summary.quarantined) - most
+            return Group(table, Text(f"… and {rest:,} more (--all)", style="dim"))
+        table.add_row(str(structure), Text(reason))
+    return table
+
+
+def time_table(summary: Summary) -> Table:
+    """
+    Table of where the workers' time went.
+
+    Parameters
+    ----------
+    summary : Summary
+        The numbers.
+    """
+    table = Table(title="where the time went", title_justify="left", box=None)
+    for name in ("stage", "activity", "worker seconds", "share"):
+        table.add_column(name, justify="left" if name in ("stage", "activity") else "right")
+    for stage in summary.stages:
+        total = stage.seconds.get("total", 0.0)
+        named = {k: v for k, v in stage.seconds.items() if k != "total"}
+        named["other"] = max(0.0, total - sum(named.values()))
+        for activity, seconds in sorted(named.items(), key=lambda item: -item[1]):
+            share = f"{seconds / total:.1%}" if total else "-"
+            table.add_row(stage.stage, activity, f"{seconds:.2f}", share)
+    return table
+
+
+def feature_table(found: FeatureSummary, most: int) -> Group:
+    """
+    Table of the features that vary most and of the centres' elements.
+
+    Parameters
+    ----------
+    found : FeatureSummary
+        Statistics.
+    most : int
+        Features at most.
+    """
+    elements = ", ".join(f"{chemical_symbol(z)} {n:,}" for z, n in found.elements.items())
+    order = sorted(range(len(found.names)), key=lambda k: -_key(found.deviation[k]))
+    table = Table(
+        title=f"features that vary most, of {len(found.names):,} ({found.constant} constant)",
+        title_justify="left",
+        box=None,
+    )
+    for name in ("feature", "min", "mean", "max", "deviation"):
+        table.add_column(name, justify="left" if name == "feature" else "right")
+    for k in order[:most]:
+        numbers = (found.minimum[k], found.mean[k], found.maximum[k], found.deviation[k])
+        table.add_row(Text(found.names[k]), *(f"{v:.4g}" for v in numbers))
+    return Group(table, Text(f"{found.rows:,} environments: {elements}"))
+
+
+def _key(value: float) -> float:
+    return -1.0 if math.isnan(value) else value
+
+
+def plan_table(plan: dict[str, Any]) -> Group:
+    """
+    Tables of a plan.
+
+    Parameters
+    ----------
+    plan : dict
+        What `Preview.to_dict` returned.
+    """
+    facts = _facts(plan["store"])
+    if plan["question"]:
+        facts.add_row("question", plan["question"])
+    facts.add_row("structures", f"{plan['structures']:,}")
+    facts.add_row("atoms", f"{plan['atoms']:,}")
+    facts.add_row("begun", "yes" if plan["begun"] else "no")
+    tables: list[RenderableType] = [facts]
+    for stage in plan["stages"]:
+        table = _facts(f"stage {stage['stage']}")
+        table.add_row("rows", f"{stage['rows']:,}, one per {stage['row_kind']}")
+        done = f", {stage['shards_done']:,} done" if stage["shards_done"] else ""
+        table.add_row("shards", f"{stage['shards']:,} of {stage['shard_rows']:,} rows{done}")
+        table.add_row("chunks", f"of {stage['chunk_rows']:,} rows")
+        table.add_row("memory", f"at most {size(stage['memory_bytes'])} a worker, projected")
+        table.add_row("disk", f"at most {size(stage['disk_bytes'])}, before compression")
+        for name, (dtype, *shape) in stage["arrays"].items():
+            table.add_row(f"  {name}", f"{dtype} {' × '.join(f'{n:,}' for n in shape)}")
+        tables.append(table)
+    return Group(*tables)
+
+
+def verification_table(found: dict[str, Any]) -> Group:
+    """
+    Result of a verification.
+
+    Parameters
+    ----------
+    found : dict
+        What `Verification.to_dict` returned.
+    """
+    facts = _facts(found["path"])
+    facts.add_row("shards", f"{found['shards_done']:,} of {found['shards']:,} done")
+    facts.add_row("objects", f"{found['objects']:,} checked, {size(found['bytes'])}")
+    facts.add_row("computed anew", f"{found['recomputed']} shards, compared bit for bit")
+    good = "[green]none[/green]"
+    facts.add_row("faults", f"[red]{len(found['faults'])}[/red]" if found["faults"] else good)
+    table = Table(box=None)
+    if found["faults"]:
+        for name in ("shard", "array", "fault"):
+            table.add_column(name, overflow="fold")
+        for f in found["faults"]:
+            table.add_row(f"{f['stage']}-{f['shard']:08d}", f["array"] or "receipt", f["what"])
+        done = "receipts withdrawn; run the campaign again" if found["repaired"] else (
+            "distdesc verify --repair, then the run command again, computes them anew"
+        )  # fmt: skip
+        return Group(facts, table, Text(done))
+    return Group(facts)
+
+
+def catalogue_table(kind: str, entries: list[Entry], details: bool) -> Table:
+    """
+    Table of things to choose from.
+
+    Parameters
+    ----------
+    kind : str
+        What they are.
+    entries : list of Entry
+        The things.
+    details : bool
+        Also show keys and defaults.
+    """
+    table = Table(title=kind, title_justify="left", box=None, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for entry in entries:
+        table.add_row(Text(entry.name, style="bold"), Text(entry.about))
+        if details:
+            for key, default in entry.keys.items():
+                table.add_row(Text(f"  {key}"), Text(f"{default}", style="dim"))
+    if not entries:
+        table.add_row(Text("none here", style="dim"), "")
+    return table
+
+
+def _facts(title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

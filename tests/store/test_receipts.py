@@ -1,0 +1,93 @@
+"""Receipts: published once, damage is noticed, disagreement is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from distdesc.errors import StoreError
+from distdesc.store.objects import publish, remove_partials, replace
+from distdesc.store.receipts import (
+    Receipt,
+    commit,
+    done_shards,
+    iter_receipts,
+    read_receipt,
+    receipt_path,
+    revoke,
+)
+
+RECEIPT = Receipt(
+    campaign="abc",
+    stage="fingerprint",
+    shard=1234,
+    rows=(0, 10),
+    structures=2,
+    counts={"ok": 9, "failed": 0, "quarantined": 1},
+    quarantined=[(17, "atom 3 is at nan")],
+    digests={"fingerprint": "00"},
+    objects={"fingerprint": (12, "11")},
+    where={"host": "a"},
+)
+
+
+def test_a_receipt_comes_back_as_it_was_published(tmp_path):
+    assert commit(tmp_path, RECEIPT)
+    assert read_receipt(tmp_path, "fingerprint", 1234) == RECEIPT
+    assert done_shards(tmp_path, "fingerprint") == {1234}
+    assert list(iter_receipts(tmp_path, "fingerprint")) == [RECEIPT]
+
+
+def test_the_second_of_two_equal_attempts_changes_nothing(tmp_path):
+    commit(tmp_path, RECEIPT)
+    later = dataclasses.replace(RECEIPT, finished=2.0, where={"host": "b"})
+    assert not commit(tmp_path, later)
+    assert read_receipt(tmp_path, "fingerprint", 1234) == RECEIPT
+
+
+def test_two_attempts_that_disagree_are_an_error_that_names_array_and_hosts(tmp_path):
+    commit(tmp_path, RECEIPT)
+    other = dataclasses.replace(RECEIPT, digests={"fingerprint": "ff"}, where={"host": "b"})
+    with pytest.raises(StoreError, match=r"disagree in fingerprint: .*a and b"):
+        commit(tmp_path, other)
+
+
+def test_a_revoked_receipt_is_gone(tmp_path):
+    commit(tmp_path, RECEIPT)
+    revoke(tmp_path, "fingerprint", 1234)
+    assert read_receipt(tmp_path, "fingerprint", 1234) is None
+    assert done_shards(tmp_path, "fingerprint") == set()
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"campaign": "abc"', b"[]", b'{"campaign": "abc"}'])
+def test_a_damaged_receipt_is_an_error_that_names_the_file(tmp_path, damage):
+    commit(tmp_path, RECEIPT)
+    receipt_path(tmp_path, "fingerprint", 1234).write_bytes(damage)
+    with pytest.raises(StoreError, match=r"fingerprint-00001234\.json is damaged"):
+        read_receipt(tmp_path, "fingerprint", 1234)
+
+
+def _publish(path, data):
+    return publish(path, data)
+
+
+def test_of_many_processes_that_publish_exactly_one_wins(tmp_path):
+    target = tmp_path / "deep" / "object"
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        wins = list(pool.map(_publish, [target] * 20, [bytes([k]) * 1000 for k in range(20)]))
+    assert sum(wins) == 1
+    assert target.read_bytes() == bytes([wins.index(True)]) * 1000
+    assert [f.name for f in target.parent.iterdir()] == ["object"]
+
+
+def test_replace_overwrites_and_partials_are_removed(tmp_path):
+    replace(tmp_path / "a", b"1")
+    replace(tmp_path / "a", b"2")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.123.partial").write_bytes(b"half")
+    assert (tmp_path / "a").read_bytes() == b"2"
+    assert remove_partials(tmp_path) == 1
+    assert not list(tmp_path.rglob("*.partial"))
