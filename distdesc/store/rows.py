@@ -32,8 +32,9 @@ def create_group(path: Path, attributes: Mapping[str, Any]) -> None:
     attributes : mapping
         JSON-compatible attributes of the root.
     """
-    zarr.open_group(path, mode="w-", attributes=dict(attributes))
-    zarr.open_group(path / "run", mode="w-", attributes={"purpose": "plan, index and receipts"})
+    store = zarr.storage.LocalStore(path)
+    zarr.create_group(store, attributes=dict(attributes))
+    zarr.create_group(store, path="run", attributes={"purpose": "plan, index and receipts"})
 
 
 def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:

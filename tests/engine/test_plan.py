@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_shards_tile_the_rows_once(sizes, shard_rows):
     edges = [(t.row_start, t.row_stop) for t in tasks(plan)]
     assert edges[0][0] == 0
     assert edges[-1][1] == sum(sizes)
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(edges))
 
 
 @given(SIZES, st.integers(1, 50))
