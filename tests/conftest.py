@@ -1,0 +1,25 @@
+"""Fixtures for all tests: one small real database, made once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def molecules() -> Path:
+    """60 molecules of QM9 in extended XYZ."""
+    return ROOT / "tests" / "data" / "molecules_60.xyz"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the large data sets; the test is skipped where there is none."""
+    folder = Path(os.environ.get("DISTDESC_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no large data: set DISTDESC_DATA, or put it in {folder}")
+    return folder

@@ -1,0 +1,167 @@
+"""The architecture: who may import whom, what may be imported where, how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distdesc import registry
+from distdesc.descriptors import DESCRIPTORS
+from distdesc.engine.executors import EXECUTORS
+from distdesc.stages import STAGES
+from distdesc.structures import SOURCES
+
+PACKAGE = Path(__file__).parent.parent / "distdesc"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 300
+
+# From the bottom; a module imports from its own line or from lines below. The only exception
+# upwards is none; sideways, what stands on one line does not know its neighbours.
+LAYERS = [
+    ["errors"],
+    ["schema", "stopwatch"],
+    ["registry"],
+    ["store"],
+    ["structures"],
+    ["descriptors"],
+    ["stages"],
+    ["campaign"],
+    ["engine", "report"],
+    ["cli"],
+]
+BOTTOM = {"errors", "schema", "stopwatch"}
+
+# Library → places that may import it; a place is a prefix of the module's path.
+OWNERS = {
+    "dask": ["engine/executors/dask.py", "report/reader.py"],
+    "distributed": ["engine/executors/dask.py"],
+    "zarr": ["store/", "report/reader.py"],
+    "numcodecs": ["store/"],
+    "ase": ["structures/"],
+    "extxyz": ["structures/"],
+    "vesin": ["structures/"],
+    "lmdb": ["structures/"],
+    "click": ["cli/"],
+    "rich": ["cli/", "report/text.py"],
+    "xarray": ["report/reader.py"],
+    "pyarrow": ["report/export.py"],
+    "multiprocessing": [],
+    "joblib": [],
+    "concurrent": ["engine/executors/dask.py"],
+    "threading": [],
+}
+BROAD_EXCEPT = {"engine/task.py"}
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def layer_of(part: str) -> int | None:
+    return next((k for k, layer in enumerate(LAYERS) if part in layer), None)
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything a file imports, wherever the statement stands."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative import"
+            if node.module == "distdesc":
+                yield from ((node.lineno, f"distdesc.{a.name}") for a in node.names)
+            else:
+                yield node.lineno, str(node.module)
+
+
+def faults_in(file: Path, name: str) -> list[str]:
+    own = name.split("/")[0].removesuffix(".py")
+    found = []
+    for line, module in imports(file):
+        top, *rest = module.split(".")
+        if top in OWNERS and not any(name.startswith(p) for p in OWNERS[top]):
+            places = ", ".join(OWNERS[top]) or "nowhere"
+            found.append(f"{name}:{line} imports {top}, which is allowed in: {places}")
+        if top == "numba" and not Path(name).name.endswith("_kernels.py"):
+            found.append(f"{name}:{line} imports numba outside a _*_kernels.py module")
+        if top == "scipy" and rest[:1] == ["optimize"] and own not in ("decode", "singular"):
+            found.append(f"{name}:{line} imports scipy.optimize outside decode and singular")
+        if top == "distdesc" and rest:
+            mine, theirs = layer_of(own), layer_of(rest[0])
+            if mine is None or theirs is None or own == rest[0]:
+                continue
+            if theirs > mine or (theirs == mine and rest[0] not in BOTTOM):
+                found.append(f"{name}:{line} imports {module}, which lies above or beside {own}")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_point_downwards_and_libraries_stay_in_their_place(file):
+    assert not faults_in(file, name_of(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("descriptors/x.py", "import dask", "imports dask"),
+        ("stages/x.py", "from distdesc.engine import plan", "lies above"),
+        ("store/x.py", "from distdesc.structures.source import Source", "lies above"),
+        ("report/x.py", "from distdesc.engine.run import run", "lies above or beside"),
+        ("engine/plan.py", "def f():\n    from distributed import Client", "imports distributed"),
+        ("descriptors/x.py", "import numba", "imports numba outside"),
+        ("stages/x.py", "import zarr", "imports zarr"),
+        ("engine/x.py", "import ase.io", "imports ase"),
+        ("descriptors/x.py", "from scipy.optimize import root", "imports scipy.optimize"),
+        ("structures/x.py", "import multiprocessing", "allowed in: nowhere"),
+    ],
+)
+def test_a_violation_is_seen(tmp_path, name, code, message):
+    file = tmp_path / "x.py"
+    file.write_text(code)
+    found = faults_in(file, name)
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_every_module_has_its_layer():
+    known = {part for layer in LAYERS for part in layer}
+    modules = {name_of(f).split("/")[0].removesuffix(".py") for f in FILES}
+    assert modules - known == {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_module_says_what_it_is_and_is_not_too_long(file):
+    text = file.read_text()
+    assert ast.get_docstring(ast.parse(text)), "no module docstring"
+    lines = text.count("\n")
+    limit = MAX_LINES if not file.name.endswith("_kernels.py") else 2 * MAX_LINES
+    assert lines <= limit * 1.1, f"{lines} lines, more than about {limit}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_broad_excepts_and_prints_stay_in_their_place(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ExceptHandler):
+            broad = node.type is None or (
+                isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
+            )
+            assert not broad or name_of(file) in BROAD_EXCEPT, f"line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"line {node.lineno}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        ("source", SOURCES),
+        ("descriptor", DESCRIPTORS),
+        ("stage", STAGES),
+        ("execution", EXECUTORS),
+    ],
+)
+def test_every_registry_entry_loads_and_is_documented(kind, table):
+    for name in table:
+        assert registry.load(table, kind, name).__doc__, name
