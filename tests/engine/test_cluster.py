@@ -1,0 +1,104 @@
+"""Dask: the same bytes as serial, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from distdesc.engine.events import RunStarted, ShardFinished
+from distdesc.engine.run import run
+from distdesc.report.reader import open_run
+from distdesc.store.receipts import done_shards
+from support import contents
+
+# Of Dask and its dependencies at shutdown; ours are errors everywhere else.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def test_two_workers_give_the_bytes_of_the_serial_run(make, finished):
+    campaign = make(execution__executor="dask", execution__workers=2)
+    events = []
+    run(campaign, [events.append])
+    started = next(e for e in events if isinstance(e, RunStarted))
+    assert started.workers == 2
+    assert started.dashboard.startswith("http://127.0.0.1:")
+    assert contents(campaign.path) == contents(finished)
+    receipts = [e.receipt for e in events if isinstance(e, ShardFinished)]
+    assert os.getpid() not in {r.where["pid"] for r in receipts}
+
+
+def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "distdesc", "run", str(job), "--workers", "2"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+@pytest.fixture
+def job(make, tmp_path):
+    campaign = make(execution__executor="dask", store__shard_rows=16, store__chunk_rows=16)
+    file = tmp_path / "job.toml"
+    file.write_text(campaign.to_toml())
+    return campaign, file
+
+
+def wait_for_shards(path: Path, n: int) -> None:
+    for _ in range(1200):
+        if len(done_shards(path, "fingerprint")) >= n:
+            return
+        time.sleep(0.05)
+    pytest.fail("no shards within a minute")
+
+
+@pytest.mark.parametrize("victim", ["client", "worker"])
+def test_a_killed_process_costs_nothing_but_time(job, victim, make):
+    campaign, file = job
+    process = start(campaign.path, file)
+    try:
+        wait_for_shards(campaign.path, 3)
+        if victim == "client":
+            process.kill()
+        else:
+            workers = [
+                p
+                for p in psutil.Process(process.pid).children(recursive=True)
+                if "spawn_main" in " ".join(p.cmdline())
+            ]
+            workers[0].kill()
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output.decode()
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+    if victim == "client":
+        assert not open_run(campaign.path).complete
+    again = start(campaign.path, file)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output.decode()
+    reference = make("reference.zarr", store__shard_rows=16, store__chunk_rows=16)
+    run(reference)
+    assert contents(campaign.path) == contents(reference.path)
+    assert not list(campaign.path.rglob("*.partial"))
+
+
+def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
+    campaign, file = job
+    process = start(campaign.path, file)
+    wait_for_shards(campaign.path, 2)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output.decode()
+    assert b"the same command goes on" in output
+    assert b"Traceback" not in output, output.decode()
+    assert start(campaign.path, file).wait(120) == 0
+    assert open_run(campaign.path).complete

@@ -1,0 +1,88 @@
+"""Verification: every kind of damage is found, named, and repaired by the next run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+
+from distdesc.campaign import Campaign
+from distdesc.engine.run import run
+from distdesc.engine.verify import verify
+from distdesc.store.receipts import receipt_path
+from distdesc.store.written import read_plan
+
+
+@pytest.fixture
+def store(finished, tmp_path):
+    path = tmp_path / "copy.zarr"
+    shutil.copytree(finished, path)
+    return path
+
+
+def test_a_sound_store_has_no_faults(store):
+    ticks = []
+    found = verify(store, recomputed=2, tick=lambda done, total: ticks.append((done, total)))
+    n = read_plan(store).layouts[0].n_shards
+    assert found.faults == ()
+    assert (found.shards_done, found.recomputed, found.objects) == (n, 2, 3 * n)
+    assert ticks[-1] == (n, n)
+
+
+def damage_bit(file):
+    data = bytearray(file.read_bytes())
+    data[10] ^= 4
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda f: f.unlink(), "is missing"),
+        (lambda f: f.write_bytes(b""), "has 0 bytes"),
+        (lambda f: f.write_bytes(f.read_bytes()[:-1]), "its receipt says"),
+        (damage_bit, "has other bytes"),
+    ],
+)
+def test_damage_to_an_object_is_found_and_repaired(store, harm, what):
+    file = store / "fingerprint" / "c" / "2" / "0"
+    before = file.read_bytes()
+    harm(file)
+    found = verify(store, recomputed=0, repair=True)
+    assert [(f.shard, f.array) for f in found.faults] == [(2, "fingerprint")]
+    assert what in found.faults[0].what
+    run(Campaign.from_dict({**read_plan(store).campaign, "store": _store(store)}))
+    assert file.read_bytes() == before
+    assert verify(store).faults == ()
+
+
+def test_wrong_values_with_matching_checksums_are_found_by_recomputing(store):
+    array = zarr.open_group(store, mode="r+")["fingerprint"]
+    array[0, 0] = 17.0
+    file = receipt_path(store, "fingerprint", 0)
+    receipt = json.loads(file.read_text())
+    from distdesc.store.rows import digest_file, digest_rows
+
+    path = store / "fingerprint" / "c" / "0" / "0"
+    receipt["objects"]["fingerprint"] = [path.stat().st_size, digest_file(path)]
+    receipt["digests"]["fingerprint"] = digest_rows(np.asarray(array[0:128]))
+    file.write_text(json.dumps(receipt))
+    assert verify(store, recomputed=0).faults == ()
+    faults = verify(store, recomputed=100).faults
+    assert [(f.shard, f.array) for f in faults] == [(0, "fingerprint")]
+    assert "recomputed" in faults[0].what
+
+
+def test_a_damaged_receipt_is_found_and_repaired(store):
+    receipt_path(store, "fingerprint", 1).write_bytes(b'{"campaign"')
+    found = verify(store, recomputed=0, repair=True)
+    assert [(f.shard, f.array) for f in found.faults] == [(1, "")]
+    run(Campaign.from_dict({**read_plan(store).campaign, "store": _store(store)}))
+    assert verify(store).faults == ()
+
+
+def _store(path):
+    return {**read_plan(path).campaign["store"], "path": str(path)}

@@ -1,0 +1,164 @@
+"""The command line: commands, exit codes, JSON keys, and messages read aloud."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from distdesc.cli import cli, main
+from distdesc.report.reader import open_run
+
+ROOT = Path(__file__).parent.parent
+FAST = ["--executor", "serial", "--order", "3", "--cutoff", "4"]
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def fail(capsys, *arguments: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as exit_, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
+        main()
+    return exit_.value.code, " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, molecules):
+    path = tmp_path_factory.mktemp("cli") / "molecules.zarr"
+    call("featurise", molecules, "-o", path, *FAST)
+    return path
+
+
+def test_one_line_featurises_a_file(store):
+    run = open_run(store)
+    assert run.complete
+    assert run.n_structures == 60
+    assert np.isfinite(run.reader.read("fingerprint", 0, run.n_environments)).all()
+
+
+def test_flags_print_themselves_as_a_job_that_does_the_same(molecules, tmp_path, store):
+    text = call("featurise", molecules, "-o", tmp_path / "b.zarr", *FAST, "--toml")
+    assert tomllib.loads(text)["descriptor"]["order"] == 3
+    job = tmp_path / "job.toml"
+    job.write_text(text)
+    call("run", job)
+    a, b = open_run(store), open_run(tmp_path / "b.zarr")
+    n = a.n_environments
+    assert np.array_equal(a.reader.read("fingerprint", 0, n), b.reader.read("fingerprint", 0, n))
+
+
+def test_ingest_then_featurise_gives_the_same_rows(molecules, tmp_path, store):
+    call("ingest", molecules, "-o", tmp_path / "s.zarr", "--executor", "serial")
+    call("featurise", tmp_path / "s.zarr", "-o", tmp_path / "f.zarr", *FAST)
+    a, b = open_run(store), open_run(tmp_path / "f.zarr")
+    n = a.n_environments
+    assert np.array_equal(a.reader.read("fingerprint", 0, n), b.reader.read("fingerprint", 0, n))
+
+
+def test_plan_says_what_would_be_done_and_writes_nothing(tmp_path):
+    job = ROOT / "jobs" / "quickstart.toml"
+    text = call("plan", job, "-o", tmp_path / "x.zarr")
+    assert "450" in text
+    data = json.loads(call("plan", job, "-o", tmp_path / "x.zarr", "--json"))
+    assert data["structures"] == 450
+    assert set(data["stages"][0]) >= {
+        "rows", "shards", "shards_done", "shard_rows", "chunk_rows", "memory_bytes", "disk_bytes",
+    }  # fmt: skip
+    assert not (tmp_path / "x.zarr").exists()
+
+
+def test_status_and_report_and_verify_speak_json_with_documented_keys(store):
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    for command in ("status", "report", "verify"):
+        data = json.loads(call(command, store, "--json"))
+        assert data["path"] == str(store)
+        for key in data:
+            assert f"`{key}`" in documented, f"{command} --json has the undocumented key {key}"
+        for stage in data.get("stages", []):
+            for key in stage:
+                assert f"`{key}`" in documented, key
+    plan = json.loads(call("plan", ROOT / "jobs" / "quickstart.toml", "--json"))
+    for key in [*plan, *plan["stages"][0]]:
+        assert f"`{key}`" in documented, key
+
+
+def test_tables_are_for_people(store):
+    assert "complete" in call("status", store)
+    report = call("report", store)
+    assert "where the time went" in report
+    assert "environments: H" in report
+    assert "none" in call("verify", store)
+    listed = call("list")
+    for word in ("extxyz", "moment_invariants", "fingerprint", "dask"):
+        assert word in listed
+    assert "cutoff" in call("list", "descriptors")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".xyz"])
+def test_export_writes_rows_that_others_read(store, tmp_path, suffix):
+    target = tmp_path / f"rows{suffix}"
+    call("export", store, "-o", target, "--structures", "3:7")
+    run = open_run(store)
+    first, last = run.rows_of(3).start, run.rows_of(6).stop
+    expected = run.reader.read("fingerprint", first, last)
+    if suffix == ".npz":
+        with np.load(target) as data:
+            found, structure = data["fingerprint"], data["structure"]
+    elif suffix == ".parquet":
+        table = pytest.importorskip("pyarrow.parquet").read_table(target)
+        structure = table["structure"].to_numpy()
+        found = np.stack([table.column(k).to_numpy() for k in range(4, table.num_columns)], axis=1)
+    else:
+        import ase.io
+
+        images = ase.io.read(target, ":")
+        found = np.concatenate([a.arrays["fingerprint"] for a in images])
+        structure = np.repeat(range(3, 7), [len(a) for a in images])
+        assert "qm9_id" in images[0].info
+    assert np.allclose(found, expected, rtol=1e-7)
+    assert np.array_equal(structure, run.locate(np.arange(first, last))[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nothing.toml"], 2, "job nothing.toml cannot be read: No such file"),
+        (["featurise", "nothing.xyz", "-o", "x.zarr"], 3, "nothing.xyz"),
+        (["status", "nothing.zarr"], 4, "nothing.zarr is not a distdesc store"),
+        (["featurise"], 2, "Missing argument 'SOURCE'"),
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+    ],
+)
+def test_errors_are_one_message_and_an_exit_code(
+    capsys, arguments, code, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    found, text = fail(capsys, *arguments)
+    assert (found, message in text) == (code, True), text
+    assert "Traceback" not in text
+
+
+def test_a_damaged_store_makes_verify_exit_with_4(store, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(store, copy)
+    next((copy / "fingerprint" / "c").rglob("0/0")).unlink()
+    code, _ = fail(capsys, "verify", copy)
+    assert code == 4
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help_and_is_in_the_docs(name):
+    text = call(name, "--help")
+    assert len(text.splitlines()) > 5
+    assert f"distdesc {name}" in (ROOT / "docs" / "cli.md").read_text()
+    assert f"distdesc {name}" in (ROOT / "README.md").read_text()
