@@ -148,7 +148,9 @@ def plan_stage(
     by_atom = stage.row_kind is RowKind.ENVIRONMENT
     n_atoms, n_structures = int(offsets[-1]), len(offsets) - 1
     n_rows = n_atoms if by_atom else n_structures
-    shard_rows, chunk_rows = _pieces(campaign, outputs, n_rows)
+    per_row = 0.0 if by_atom else n_atoms / max(1, n_structures)
+    weight = per_row * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
+    shard_rows, chunk_rows = _pieces(campaign, outputs, n_rows, weight)
     layout = StageLayout(name, stage.row_kind.value, n_rows, shard_rows, chunk_rows)
     table = shard_table(offsets, layout)
     if any(s.ragged for s in outputs):
@@ -241,9 +243,11 @@ def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
             )
 
 
-def _pieces(campaign: Campaign, outputs: tuple[ArraySpec, ...], n_rows: int) -> tuple[int, int]:
+def _pieces(
+    campaign: Campaign, outputs: tuple[ArraySpec, ...], n_rows: int, weight: float
+) -> tuple[int, int]:
     options = campaign.store
-    shard_rows = options.shard_rows or default_shard_rows(outputs, n_rows)
+    shard_rows = options.shard_rows or default_shard_rows(outputs, n_rows, weight)
     chunk_rows = options.chunk_rows or default_chunk_rows(outputs, shard_rows)
     if shard_rows % chunk_rows:
         raise CampaignError(

@@ -33,7 +33,7 @@ def row_bytes(spec: ArraySpec) -> int:
     return item * prod(spec.shape)
 
 
-def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int) -> int:
+def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int, weight: float = 0.0) -> int:
     """
     Shard length when the campaign does not state one: a power of two.
 
@@ -46,8 +46,11 @@ def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int) -> int:
         Arrays of the stage.
     n_rows : int
         Rows of the campaign.
+    weight : float
+        Bytes of a row that count as much as those of the widest array, such as what must be
+        read for it.
     """
-    widest = max(row_bytes(s) for s in specs if not s.ragged)
+    widest = max(weight, *(row_bytes(s) for s in specs if not s.ragged))
     by_size = _power_of_two(SHARD_BYTES / widest)
     by_count = _power_of_two(n_rows / 64)
     return int(min(max(512, min(by_size, by_count)), 2**18))

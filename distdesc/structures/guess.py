@@ -1,0 +1,56 @@
+"""Which source a path or URL is meant for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distdesc.errors import SourceError
+
+SUFFIXES = {
+    ".db": "ase_db",
+    ".json": "ase_db",
+    ".aselmdb": "aselmdb",
+    ".xyz": "extxyz",
+    ".extxyz": "extxyz",
+}
+SERVERS = ("postgresql://", "postgres://")
+
+
+def guess_source(path: str) -> dict[str, Any]:
+    """
+    Section ``[source]`` for a path, glob or URL.
+
+    Parameters
+    ----------
+    path : str
+        As a user types it.
+
+    Returns
+    -------
+    dict
+        ``{"name": …, "path": …}``.
+
+    Raises
+    ------
+    SourceError
+        If a folder holds nothing that is recognised.
+    """
+    if path.startswith(SERVERS):
+        return {"name": "ase_db", "path": path}
+    folder = Path(path)
+    if folder.is_dir():
+        return {"name": _of_folder(folder), "path": path}
+    name = folder.name.removesuffix(".gz").removesuffix(".xz")
+    return {"name": SUFFIXES.get(Path(name).suffix, "ase_any"), "path": path}
+
+
+def _of_folder(folder: Path) -> str:
+    if (folder / "zarr.json").exists():
+        return "structure_store"
+    if any(folder.glob("*.aselmdb")):
+        return "aselmdb"
+    raise SourceError(
+        f"{folder} is a folder, and neither a structure store nor one of .aselmdb files; "
+        f"name the files with a glob in quotes, such as '{folder}/*.xyz'"
+    )

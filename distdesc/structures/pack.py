@@ -1,0 +1,171 @@
+"""Data of structures as columns and as exact JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from distdesc.structures.source import Structure
+
+ATOM_RESULTS = frozenset({"forces", "stresses", "charges", "magmoms", "energies"})
+"""Calculator results that ASE keeps per atom."""
+
+SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float}
+
+
+def group_of(record: Structure) -> dict[str, Mapping[str, Any]]:
+    """
+    Data of a structure beside its geometry, by group.
+
+    Parameters
+    ----------
+    record : Structure
+        With all its data.
+
+    Returns
+    -------
+    dict
+        ``info``, ``results`` (per structure), ``arrays`` and ``atom_results`` (per atom).
+    """
+    n = len(record.numbers)
+    per_atom = {
+        k: v
+        for k, v in record.results.items()
+        if k in ATOM_RESULTS and isinstance(v, np.ndarray) and v.shape[:1] == (n,)
+    }
+    return {
+        "info": record.info,
+        "results": {k: v for k, v in record.results.items() if k not in per_atom},
+        "arrays": record.arrays,
+        "atom_results": per_atom,
+    }
+
+
+def type_tag(value: Any) -> str | None:
+    """
+    Kind of a value that a typed column can hold exactly, or None.
+
+    Parameters
+    ----------
+    value : object
+        Of `info`, `arrays` or `results`.
+    """
+    for tag, kind in SCALARS.items():
+        if type(value) is kind:
+            fits = tag != "int" or -(2**63) <= value < 2**63
+            return tag if fits else None
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return "scalar"
+    if type(value) is np.ndarray and value.dtype.kind in "biuf" and value.dtype.isnative:
+        return "array"
+    return None
+
+
+def from_column(tag: str, value: Any) -> Any:
+    """
+    Value as it was before it went into a column.
+
+    Parameters
+    ----------
+    tag : str
+        What `type_tag` returned.
+    value : ndarray or numpy scalar
+        From the column.
+    """
+    if tag in SCALARS:
+        return SCALARS[tag](value)
+    return value if tag == "scalar" else np.array(value)
+
+
+def dump_extra(
+    record: Structure, taken: Collection[tuple[str, str]], absent: Collection[str]
+) -> str:
+    """
+    JSON of everything that has no column, and of which columns do not apply.
+
+    Parameters
+    ----------
+    record : Structure
+        With all its data.
+    taken : collection of tuple of str
+        ``(group, key)`` of what columns hold.
+    absent : collection of str
+        Names of columns that hold nothing of this structure.
+
+    Returns
+    -------
+    str
+        Empty if there is nothing to say.
+
+    Raises
+    ------
+    TypeError
+        If a value is of a type that cannot be kept exactly.
+    """
+    rest: dict[str, Any] = {}
+    for group, values in group_of(record).items():
+        left = {
+            k: _encode(v, f"{group}[{k!r}]") for k, v in values.items() if (group, k) not in taken
+        }
+        if left:
+            rest[group] = left
+    if absent:
+        rest["absent"] = list(absent)
+    return json.dumps(rest) if rest else ""
+
+
+def load_extra(text: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
+    """
+    What `dump_extra` wrote.
+
+    Parameters
+    ----------
+    text : str
+        JSON, or empty.
+
+    Returns
+    -------
+    groups : dict
+        Values by group and key.
+    absent : frozenset of str
+        Names of columns that do not apply.
+    """
+    if not text:
+        return {}, frozenset()
+    data = json.loads(text)
+    absent = frozenset(data.pop("absent", ()))
+    return {g: {k: _decode(v) for k, v in values.items()} for g, values in data.items()}, absent
+
+
+def _encode(value: Any, where: str) -> Any:
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
+        return {"scalar": value.dtype.str, "data": value.item()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+        data = value.ravel().tolist()
+        return {"array": value.dtype.str, "shape": list(value.shape), "data": data}
+    if type(value) is list:
+        return {"list": [_encode(v, where) for v in value]}
+    if type(value) is tuple:
+        return {"tuple": [_encode(v, where) for v in value]}
+    if type(value) is dict:
+        return {"dict": [[_encode(k, where), _encode(v, where)] for k, v in value.items()]}
+    raise TypeError(f"{where} is of type {type(value).__name__}, which cannot be stored exactly")
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "scalar" in value:
+        return np.array(value["data"], dtype=value["scalar"])[()]
+    if "array" in value:
+        return np.array(value["data"], dtype=value["array"]).reshape(value["shape"])
+    if "list" in value:
+        return [_decode(v) for v in value["list"]]
+    if "tuple" in value:
+        return tuple(_decode(v) for v in value["tuple"])
+    return {_decode(k): _decode(v) for k, v in value["dict"]}
