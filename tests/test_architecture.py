@@ -22,7 +22,7 @@ MAX_LINES = 300
 # upwards is none; sideways, what stands on one line does not know its neighbours.
 LAYERS = [
     ["errors"],
-    ["schema", "stopwatch"],
+    ["schema", "stopwatch", "elements"],
     ["registry"],
     ["store"],
     ["structures"],
@@ -32,7 +32,7 @@ LAYERS = [
     ["engine", "report"],
     ["cli"],
 ]
-BOTTOM = {"errors", "schema", "stopwatch"}
+BOTTOM = {"errors", "schema", "stopwatch", "elements"}
 
 # Library → places that may import it; a place is a prefix of the module's path.
 OWNERS = {

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from distdesc.elements import symbol_of
 from distdesc.report.catalogue import Entry
 from distdesc.report.summary import FeatureSummary, Summary
-from distdesc.schema import chemical_symbol
 
 
 def size(n: float) -> str:
@@ -170,7 +170,7 @@ def feature_table(found: FeatureSummary, most: int) -> Group:
     most : int
         Features at most.
     """
-    elements = ", ".join(f"{chemical_symbol(z)} {n:,}" for z, n in found.elements.items())
+    elements = ", ".join(f"{symbol_of(z)} {n:,}" for z, n in found.elements.items())
     order = sorted(range(len(found.names)), key=lambda k: -_key(found.deviation[k]))
     table = Table(
         title=f"features that vary most, of {len(found.names):,} ({found.constant} constant)",

@@ -67,6 +67,7 @@ class DaskExecutor:
     def __enter__(self) -> DaskExecutor:
         settings = {**SETTINGS, "distributed.scheduler.allowed-failures": self.attempts}
         self._settings = dask.config.set(settings)
+        logging.getLogger("distributed").setLevel(logging.WARNING)
         if self.execution.scheduler:
             self._client = _connect(self.execution.scheduler)
         else:

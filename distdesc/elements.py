@@ -1,0 +1,34 @@
+"""Chemical symbols and atomic numbers."""
+
+from __future__ import annotations
+
+SYMBOLS: tuple[str, ...] = tuple(
+    """
+    X
+    H He
+    Li Be B C N O F Ne
+    Na Mg Al Si P S Cl Ar
+    K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
+    Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe
+    Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu
+    Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn
+    Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr
+    Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
+    """.split()
+)
+"""Symbol of each atomic number; ``X``, number 0, is no element."""
+
+NUMBERS: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+"""Atomic number of each symbol."""
+
+
+def symbol_of(number: int) -> str:
+    """
+    Symbol of an atomic number, or the number in words if there is no such element.
+
+    Parameters
+    ----------
+    number : int
+        Atomic number.
+    """
+    return SYMBOLS[number] if 0 < number < len(SYMBOLS) else f"Z={number}"
