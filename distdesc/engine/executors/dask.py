@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,15 +73,16 @@ class DaskExecutor:
         if self.execution.scheduler:
             self._client = _connect(self.execution.scheduler)
         else:
-            self._cluster = LocalCluster(
-                n_workers=self.execution.workers or os.cpu_count() or 1,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
-                memory_limit=int(self.execution.memory * 2**30) or "auto",
-                silence_logs=logging.ERROR,
-            )
+            with _ctrl_c_for_the_client_alone():
+                self._cluster = LocalCluster(
+                    n_workers=self.execution.workers or os.cpu_count() or 1,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
+                    memory_limit=int(self.execution.memory * 2**30) or "auto",
+                    silence_logs=logging.ERROR,
+                )
             self._client = Client(self._cluster)
         return self
 
@@ -184,6 +187,20 @@ def _connect(scheduler: str) -> Client:
         )
     except (OSError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+
+
+@contextmanager
+def _ctrl_c_for_the_client_alone() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which the terminal sends to all; the client ends them."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where no Ctrl-C arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _free_port(preferred: int) -> int:
