@@ -189,9 +189,9 @@ class Campaign:
         for section in ("source", "stage", "store"):
             if section not in data:
                 raise CampaignError(f"[{section}] is missing")
-        data = _expanded(dict(data))
-        data["source"] = _anchored(data["source"], base or Path.cwd())
-        source = registry.build(SOURCES, "source", data["source"])
+        data = _expanded(data)
+        where = _anchored(data["source"], base or Path.cwd())
+        source = registry.build(SOURCES, "source", where)
         descriptor = None
         if "descriptor" in data:
             descriptor = registry.build(DESCRIPTORS, "descriptor", data["descriptor"])
@@ -199,9 +199,10 @@ class Campaign:
         store = _options(StoreOptions, "store", data["store"])
         execution = _options(Execution, "execution", data.get("execution", {}))
         limits = _options(Limits, "limits", data.get("limits", {}))
-        sections = {
-            "question": str(data.get("question", "")),
-            "source": registry.describe(data["source"]["name"], source),
+        question = str(data.get("question", ""))
+        sections: dict[str, Any] = {
+            "question": question,
+            "source": registry.describe(where["name"], source),
             **(
                 {"descriptor": registry.describe(data["descriptor"]["name"], descriptor)}
                 if descriptor is not None
@@ -218,9 +219,7 @@ class Campaign:
         names = [s["name"] for s in sections["stage"]]
         if len(set(names)) < len(names):
             raise CampaignError(f"[[stage]] names must differ, got {', '.join(names)}")
-        return cls(
-            source, stages, store, sections, execution, limits, sections["question"], descriptor
-        )
+        return cls(source, stages, store, sections, execution, limits, question, descriptor)
 
     def to_dict(self) -> dict[str, Any]:
         """Serialised form, complete with defaults; `from_dict` takes it back."""

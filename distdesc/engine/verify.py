@@ -112,12 +112,12 @@ def verify(
     total = sum(p.layout.n_shards for p in plans)
     faults: list[Fault] = []
     objects = size = done = 0
-    for stage in plans:
-        for shard in sorted(done_shards(path, stage.layout.stage)):
+    for stage_plan in plans:
+        for shard in sorted(done_shards(path, stage_plan.layout.stage)):
             done += 1
-            receipt, fault = _receipt(path, stage.layout.stage, shard, plan.digest)
+            receipt, fault = _receipt(path, stage_plan.layout.stage, shard, plan.digest)
             if receipt is not None:
-                faults += _shard_faults(path, stage, receipt)
+                faults += _shard_faults(path, stage_plan, receipt)
                 objects += len(receipt.objects)
                 size += sum(n for n, _ in receipt.objects.values())
             elif fault is not None:

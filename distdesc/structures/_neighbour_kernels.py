@@ -219,7 +219,17 @@ def _brute_open(mode, positions, start, stop, c0, c1, cutoff, cursor, vectors, n
     limit = cutoff * cutoff
     for i in range(c0, c1):
         xi, yi, zi = positions[i, 0], positions[i, 1], positions[i, 2]
-        here = cursor[i - c0] if mode != CLOSEST else 0
+        if mode == COUNT:
+            # Without branches, so that it is vectorised; the centre counts itself once.
+            n = -1
+            for j in range(start, stop):
+                x = positions[j, 0] - xi
+                y = positions[j, 1] - yi
+                z = positions[j, 2] - zi
+                n += x * x + y * y + z * z < limit
+            cursor[i - c0] += n
+            continue
+        here = cursor[i - c0] if mode == FILL else 0
         for j in range(start, stop):
             x = positions[j, 0] - xi
             y = positions[j, 1] - yi
@@ -231,11 +241,9 @@ def _brute_open(mode, positions, start, stop, c0, c1, cutoff, cursor, vectors, n
                     vectors[here, 1] = y
                     vectors[here, 2] = z
                     neighbours[here] = j
-                elif mode == CLOSEST:
+                    here += 1
+                else:
                     limit = r2
-                here += 1
-        if mode != CLOSEST:
-            cursor[i - c0] = here
     return limit
 
 
