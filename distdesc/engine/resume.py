@@ -11,6 +11,7 @@ from distdesc.engine.events import Announced, Listener
 from distdesc.engine.scan import INDEX, UNPACKED, scan
 from distdesc.engine.workspace import version_differences
 from distdesc.errors import StoreError
+from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan
 from distdesc.structures.index import SourceIndex
 
@@ -100,10 +101,12 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
     """
     folder = campaign.path / INDEX
     index = SourceIndex.load(folder)
-    change = index.changed_file()
-    if change is None and index.files:
+    change = index.changed_file(ignoring=campaign.path / UNPACKED)
+    # Unpacked copies are removed when all is done; until then they are needed.
+    usable = index.changed_file() is None or is_complete(campaign.path, plan)
+    if change is None and index.files and usable:
         return
-    listener(Announced(f"{change or 'the source has no files'}: comparing its content"))
+    listener(Announced(f"{change or 'the source must be read again'}: comparing its content"))
     now = scan(campaign, campaign.path / UNPACKED, listener)
     if now.digest != plan.source_digest:
         raise StoreError(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.run import stage_plans
+from distdesc.engine.scan import UNPACKED, scan
 from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace
-from distdesc.errors import StoreError
+from distdesc.errors import SourceError, StoreError
 from distdesc.schema import ArraySpec
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_file, digest_rows, object_path
-from distdesc.store.written import read_plan
+from distdesc.store.written import WrittenPlan, read_plan
 
 Tick = Callable[[int, int], None]
 """Called with (shards done, shards to do)."""
@@ -125,12 +128,28 @@ def verify(
             if tick is not None:
                 tick(done, total)
     sampled = _sample(path, plans, recomputed, faults) if recomputed else []
-    for stage, shard in sampled:
-        faults += _recomputed_faults(open_workspace(path, plan.digest), stage, shard)
+    if sampled:
+        with _workspace(path, plan) as workspace:
+            for stage, shard in sampled:
+                faults += _recomputed_faults(workspace, stage, shard)
     if repair:
         for fault in faults:
             revoke(path, fault.stage, fault.shard)
     return Verification(str(path), total, done, objects, size, len(sampled), tuple(faults), repair)
+
+
+@contextmanager
+def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
+    """Workspace to compute in; a compressed source is unpacked again for the while."""
+    workspace = open_workspace(path, plan.digest, ignoring=path / UNPACKED)
+    if workspace.index.changed_file() is None:
+        yield workspace
+        return
+    with TemporaryDirectory() as scratch:
+        index = scan(workspace.campaign, Path(scratch), lambda event: None)
+        if index.digest != plan.source_digest:
+            raise SourceError(f"the input of {path} has changed; nothing can be recomputed")
+        yield replace(workspace, index=index)
 
 
 def _receipt(

@@ -64,7 +64,7 @@ class Workspace:
     work: dict[str, StageWork]
 
 
-def open_workspace(path: Path, digest: str) -> Workspace:
+def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Workspace:
     """
     Workspace of a store, cached per process.
 
@@ -74,6 +74,8 @@ def open_workspace(path: Path, digest: str) -> Workspace:
         Folder of the store.
     digest : str
         Of the campaign that the caller believes it works for.
+    ignoring : pathlib.Path, optional
+        Folder whose files may have changed or gone.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def open_workspace(path: Path, digest: str) -> Workspace:
         If the index cannot be read, or an input file has changed since it was indexed.
     """
     workspace = _open(path, digest)
-    changed = workspace.index.changed_file()
+    changed = workspace.index.changed_file(ignoring)
     if changed is not None:
         # The next run of the same command looks at the content and says what to do.
         raise SourceError(f"{changed}; the run cannot go on with it")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from distdesc.errors import StoreError
 from distdesc.schema import RowKind, Status
 from distdesc.store.layout import StageLayout
-from distdesc.store.receipts import done_shards, iter_receipts
+from distdesc.store.receipts import done_shards, is_complete, iter_receipts
 from distdesc.store.rows import RowReader
 from distdesc.store.written import WrittenPlan, read_plan
 
@@ -75,7 +75,7 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether every shard of every stage has its receipt."""
-        return all(len(done_shards(self.path, x.stage)) == x.n_shards for x in self.plan.layouts)
+        return is_complete(self.path, self.plan)
 
     @property
     def n_structures(self) -> int:

@@ -12,6 +12,7 @@ import xxhash
 
 from distdesc.errors import StoreError
 from distdesc.store.objects import publish
+from distdesc.store.written import WrittenPlan, read_plan
 
 PER_FOLDER = 1000
 
@@ -219,6 +220,20 @@ def iter_receipts(path: Path, stage: str) -> Iterator[Receipt]:
             yield receipt
 
 
+def is_complete(path: Path, plan: WrittenPlan) -> bool:
+    """
+    Whether every shard of every stage has its receipt.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        Its plan.
+    """
+    return all(len(done_shards(path, x.stage)) == x.n_shards for x in plan.layouts)
+
+
 def content_digest(path: Path, stage: str) -> str:
     """
     Digest of everything a stage wrote, from the digests of its shards.
@@ -235,8 +250,6 @@ def content_digest(path: Path, stage: str) -> str:
     StoreError
         If a shard is missing, or the store has no such stage.
     """
-    from distdesc.store.written import read_plan
-
     layout = read_plan(path).layout(stage)
     missing = sorted(set(range(layout.n_shards)) - done_shards(path, stage))
     if missing:

@@ -129,10 +129,24 @@ class SourceIndex:
             {int(k): v for k, v in meta["problems"].items()},
         )
 
-    def changed_file(self) -> str | None:
-        """Say which file is no longer as it was when scanned, or None; sizes and times only."""
+    def changed_file(self, ignoring: Path | None = None) -> str | None:
+        """
+        Say which file is no longer as it was when scanned, by size and time.
+
+        Parameters
+        ----------
+        ignoring : pathlib.Path, optional
+            Folder whose files do not count, such as that of unpacked copies.
+
+        Returns
+        -------
+        str or None
+            None if nothing has changed.
+        """
         for stamp in self.files:
             path = Path(stamp.path)
+            if ignoring is not None and path.is_relative_to(ignoring):
+                continue
             if not path.exists():
                 return f"{stamp.path} is gone"
             if FileStamp.of(path) != stamp:

@@ -59,7 +59,7 @@ class StructureStore:
 
     def read(self, index: SourceIndex, start: int, stop: int, records: bool = False) -> Structures:
         """See Source.read."""
-        reader = _reader(self.path)
+        reader = _reader(self.path, plan_path(Path(self.path)).stat().st_mtime_ns)
         counts = np.asarray(index.atom_counts[start:stop], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         first = np.asarray(index.locators[start:stop, 0])
@@ -85,7 +85,8 @@ class StructureStore:
 
 
 @lru_cache(maxsize=4)
-def _reader(path: str) -> RowReader:
+def _reader(path: str, made: int) -> RowReader:
+    """Open a store once per process, and anew if another was made in its place."""
     return RowReader(path)
 
 
