@@ -32,6 +32,10 @@ class ShiftedCosine:
     smoothing: float
 
     def __post_init__(self) -> None:
+        for name in ("cutoff", "smoothing"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise CampaignError(f"{name} must be a number of Å, got {value!r}")
         if not (isfinite(self.cutoff) and self.cutoff > 0):
             raise CampaignError(f"cutoff must be positive and finite, got {self.cutoff}")
         if not 0 <= self.smoothing <= self.cutoff:

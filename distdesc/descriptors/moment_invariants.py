@@ -83,7 +83,7 @@ class MomentInvariants:
     def __post_init__(self) -> None:
         ShiftedCosine(self.cutoff, self.smoothing)
         species = Species(self.species, self.elements, self.weights)
-        if not isinstance(self.order, int) or not 1 <= self.order <= MAX_ORDER:
+        if type(self.order) is not int or not 1 <= self.order <= MAX_ORDER:
             raise CampaignError(f"order must be an integer from 1 to {MAX_ORDER}, got {self.order}")
         if self.invariants not in SETS:
             raise CampaignError(
@@ -223,17 +223,17 @@ class MomentInvariants:
         """Arguments of the kernels, up to the basis."""
         species, numbers = self._species, environments.numbers
         weights, channels = species.weight_table(), species.channel_table()
-        n_neighbours = np.diff(environments.offsets)
+        offsets = np.array(environments.offsets)  # writable, or kernels would compile anew
         pairs = (environments.vectors / self.cutoff, weights[numbers], channels[numbers])
         centre_channels = channels[environments.centre_numbers]
         if not self.include_centre:
             centre_channels = np.full_like(centre_channels, -1)
         centres = (weights[environments.centre_numbers], centre_channels)
         # lanes of a block run as long as its largest environment: sort by size
-        sequence = np.argsort(n_neighbours, kind="stable")
+        sequence = np.argsort(np.diff(offsets), kind="stable")
         inverse_width = self.cutoff / self.smoothing if self.smoothing > 0 else 0.0
         window = np.array([1 - self.smoothing / self.cutoff, inverse_width, *SINE])
-        return sequence, environments.offsets, pairs, centres, window, _basis(self.order)
+        return sequence, offsets, pairs, centres, window, _basis(self.order)
 
 
 @lru_cache(maxsize=32)

@@ -8,16 +8,8 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.elements import NUMBERS, SYMBOLS
 from distdesc.errors import CampaignError
-
-_SYMBOLS = """
-X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As
-Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd
-Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am
-Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-"""
-SYMBOLS = tuple(_SYMBOLS.split())
-"""Chemical symbols by atomic number."""
 
 WAYS = ("weights", "channels", "none")
 
@@ -47,8 +39,11 @@ class Species:
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise CampaignError(f'species must be one of {", ".join(WAYS)}, got "{self.way}"')
+        for name in ("elements", "weights"):
+            if not isinstance(getattr(self, name), tuple):
+                raise CampaignError(f"{name} must be a list, got {getattr(self, name)!r}")
         for element in self.elements:
-            if element not in SYMBOLS[1:]:
+            if not NUMBERS.get(element):
                 raise CampaignError(f'elements must be chemical symbols, got "{element}"')
         if len(set(self.elements)) != len(self.elements):
             raise CampaignError(f"elements must differ, got {', '.join(self.elements)}")
@@ -61,15 +56,16 @@ class Species:
                 f"weights must be one per element, {len(self.elements)}, got {len(self.weights)}"
             )
         for weight in self.weights:
-            if not isfinite(weight) or weight == 0:
-                raise CampaignError(f"weights must be finite and not zero, got {weight}")
+            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            if not number or not isfinite(weight) or weight == 0:
+                raise CampaignError(f"weights must be finite and not zero, got {weight!r}")
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """Accepted atomic numbers, sorted."""
         if not self.elements:
             return tuple(range(1, len(SYMBOLS)))
-        return tuple(sorted(SYMBOLS.index(element) for element in self.elements))
+        return tuple(sorted(NUMBERS[element] for element in self.elements))
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -83,7 +79,7 @@ class Species:
         if self.way != "weights":
             table[numbers] = 1.0
         elif self.weights:
-            table[[SYMBOLS.index(element) for element in self.elements]] = self.weights
+            table[[NUMBERS[element] for element in self.elements]] = self.weights
         elif self.elements:
             table[numbers] = 1 + (np.arange(len(numbers)) + 0.5) / len(numbers)
         else:

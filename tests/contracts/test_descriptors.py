@@ -1,0 +1,239 @@
+"""What every registered descriptor promises; see distdesc.descriptors.descriptor."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from reference.batches import batch, random_environment, random_rotation, row
+
+from distdesc import registry
+from distdesc.descriptors import DESCRIPTORS
+from distdesc.errors import CampaignError
+
+FOUR = ["H", "C", "N", "O"]
+
+# At least one configuration of every descriptor; elements H, C, N and O must be accepted.
+CONFIGURATIONS = {
+    "moment_invariants": [
+        {},
+        {"order": 4, "invariants": "full", "parity_odd": True, "smoothing": 5.0},
+        {"order": 3, "species": "channels", "elements": FOUR, "include_centre": True},
+        {"order": 6, "species": "none", "parity_odd": True, "cutoff": 4.0},
+    ],
+}
+
+# Bad values of a field, with what the message must say is accepted.
+BAD = {
+    "moment_invariants": [
+        ({"cutoff": 0.0}, "cutoff must be positive"),
+        ({"cutoff": "5"}, "cutoff must be a number of Å, got '5'"),
+        ({"cutoff": float("nan")}, "cutoff must be positive"),
+        ({"smoothing": 6.0}, "smoothing must be from 0 to the cutoff, 5.0, got 6.0"),
+        ({"order": 0}, "order must be an integer from 1 to 12, got 0"),
+        ({"order": 13}, "order must be an integer from 1 to 12, got 13"),
+        ({"order": 2.0}, "order must be an integer from 1 to 12, got 2.0"),
+        ({"order": True}, "order must be an integer from 1 to 12, got True"),
+        ({"order": 3, "parity_odd": True}, "order must be from 4 to 12"),
+        ({"invariants": "some"}, 'invariants must be one of independent, full, got "some"'),
+        ({"parity_odd": "yes"}, "parity_odd must be true or false, got yes"),
+        ({"species": "colours"}, 'species must be one of weights, channels, none, got "colours"'),
+        ({"species": "channels"}, "elements must be given"),
+        ({"elements": ["H", "Q"]}, 'elements must be chemical symbols, got "Q"'),
+        ({"elements": "H"}, "elements must be a list, got 'H'"),
+        ({"elements": ["H", "H"]}, "elements must differ, got H, H"),
+        ({"elements": ["H"], "weights": [1.0, 2.0]}, "weights must be one per element, 1, got 2"),
+        ({"elements": ["H"], "weights": [0.0]}, "weights must be finite and not zero, got 0.0"),
+        ({"elements": ["H"], "weights": ["1"]}, "weights must be finite and not zero, got '1'"),
+        ({"species": "none", "weights": [1.0]}, "weights must be empty"),
+    ],
+}
+
+CASES = [(name, fields) for name, all_fields in CONFIGURATIONS.items() for fields in all_fields]
+
+
+@pytest.fixture(
+    scope="module", params=CASES, ids=lambda case: f"{case[0]}-{'-'.join(case[1]) or 'default'}"
+)
+def descriptor(request):
+    name, fields = request.param
+    return registry.build(DESCRIPTORS, "descriptor", {"name": name, **fields})
+
+
+@pytest.fixture(scope="module")
+def environments(descriptor):
+    """37 environments of 0 to 21 neighbours; some of them special."""
+    rng = np.random.default_rng(5)
+    radius = 1.02 * descriptor.cutoff
+    found = [random_environment(rng, n, radius) for n in rng.integers(1, 22, size=32)]
+    z = [[0, 0, 1.0], [0, 0, -1.5], [0, 0, 2.0]]
+    found += [
+        ([], []),
+        (z, [1, 6, 8]),
+        ([[0, 0, 1.1]], [1]),
+        ([[1.1, 0, 0], [0, 1.1, 0], [-1.1, 0, 0], [0, -1.1, 0]], [1, 1, 1, 1]),
+        ([[0.8, 0.8, 0.8], [0.8, -0.8, -0.8], [-0.8, 0.8, -0.8], [-0.8, -0.8, 0.8]], [1] * 4),
+    ]
+    order = rng.permutation(len(found))
+    return batch([found[k] for k in order])
+
+
+def rows(environments):
+    return [row(environments, k) for k in range(len(environments))]
+
+
+def test_every_descriptor_is_tested():
+    assert set(CONFIGURATIONS) == set(DESCRIPTORS)
+    assert set(BAD) == set(DESCRIPTORS)
+
+
+def test_fingerprints_are_finite_doubles_of_the_announced_shape(descriptor, environments):
+    values = descriptor.compute(environments)
+    assert values.dtype == np.float64
+    assert values.shape == (len(environments), descriptor.n_features)
+    assert np.all(np.isfinite(values))
+    jacobian = descriptor.jacobian(environments)
+    assert jacobian.dtype == np.float64
+    assert jacobian.shape == (len(environments.vectors), 3, descriptor.n_features)
+    assert np.all(np.isfinite(jacobian))
+
+
+def test_features_have_unique_names(descriptor):
+    names = descriptor.feature_names()
+    assert len(names) == len(set(names)) == descriptor.n_features
+    assert all(names)
+
+
+def test_rotation_changes_nothing(descriptor, environments):
+    before = descriptor.compute(environments)
+    rotation = random_rotation(np.random.default_rng(1))
+    after = descriptor.compute(batch([(v @ rotation.T, z) for v, z in rows(environments)]))
+    scale = np.max(np.abs(before), axis=0)
+    assert np.all(np.abs(after - before) <= 1e-11 * scale)
+
+
+def test_reflection_changes_signs_of_odd_features_only(descriptor, environments):
+    before = descriptor.compute(environments)
+    after = descriptor.compute(batch([(-v, z) for v, z in rows(environments)]))
+    scale = np.max(np.abs(before), axis=0)
+    even = np.all(np.abs(after - before) <= 1e-11 * scale, axis=0)
+    odd = np.all(np.abs(after + before) <= 1e-11 * scale, axis=0)
+    assert np.all(even | odd)
+    assert bool(np.any(~even)) == descriptor.parity_odd
+
+
+def test_order_of_neighbours_does_not_matter(descriptor, environments):
+    rng = np.random.default_rng(2)
+    before = descriptor.compute(environments)
+    shuffled = []
+    for vectors, numbers in rows(environments):
+        order = rng.permutation(len(vectors))
+        shuffled.append((vectors[order], numbers[order]))
+    after = descriptor.compute(batch(shuffled))
+    scale = np.max(np.abs(before), axis=0)
+    assert np.all(np.abs(after - before) <= 1e-11 * scale)
+
+
+def test_a_row_does_not_depend_on_its_batch_bit_for_bit(descriptor, environments):
+    together = descriptor.compute(environments)
+    jacobian = descriptor.jacobian(environments)
+    all_rows = rows(environments)
+    for k, environment in enumerate(all_rows):
+        alone = batch([environment])
+        assert descriptor.compute(alone).tobytes() == together[k : k + 1].tobytes()
+        part = jacobian[environments.offsets[k] : environments.offsets[k + 1]]
+        assert descriptor.jacobian(alone).tobytes() == part.tobytes()
+    backwards = descriptor.compute(batch(all_rows[::-1]))
+    assert backwards[::-1].tobytes() == together.tobytes()
+
+
+def test_the_jacobian_is_the_derivative(descriptor):
+    rng = np.random.default_rng(3)
+    environments = batch(
+        [random_environment(rng, n, descriptor.cutoff) for n in (1, 2, 5, 19)]
+        + [([[0, 0, 1.0], [0, 0, -1.5], [0, 0, 2.0]], [1, 6, 8])]
+    )
+    jacobian = descriptor.jacobian(environments)
+    step = 1e-4
+    weights = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
+    for axis in range(3):
+        for pair in range(len(environments.vectors)):
+            environment = int(np.searchsorted(environments.offsets, pair, side="right")) - 1
+            difference = np.zeros(descriptor.n_features)
+            for k, weight in weights.items():
+                vectors, numbers = row(environments, environment)
+                vectors = vectors.copy()
+                vectors[pair - environments.offsets[environment], axis] += k * step
+                value = descriptor.compute(batch([(vectors, numbers)]))[0]
+                difference += weight * value / step
+            error = np.abs(jacobian[pair, axis] - difference)
+            assert np.max(error) < 1e-7 * np.max(np.abs(jacobian))
+
+
+def test_value_and_slope_are_continuous_at_the_cutoff(descriptor):
+    rng = np.random.default_rng(4)
+    vectors, numbers = random_environment(rng, 8, 0.9 * descriptor.cutoff)
+    direction = np.array([0.6, 0.48, 0.64])
+    without = descriptor.compute(batch([(vectors, numbers)]))[0]
+    size = np.max(np.abs(without))
+    for gap in (1e-4, 1e-6):
+        near = direction * (descriptor.cutoff - gap)
+        environments = batch([(np.vstack([vectors, near]), np.append(numbers, 6))])
+        assert np.max(np.abs(descriptor.compute(environments)[0] - without)) < 1e3 * size * gap**2
+        assert np.max(np.abs(descriptor.jacobian(environments)[-1])) < 1e3 * size * gap
+    outside = batch([(np.vstack([vectors, direction * descriptor.cutoff]), np.append(numbers, 6))])
+    assert descriptor.compute(outside)[0].tobytes() == without.tobytes()
+
+
+def test_no_environment_and_no_neighbour_are_fine(descriptor):
+    nothing = batch([])
+    assert descriptor.compute(nothing).shape == (0, descriptor.n_features)
+    assert descriptor.jacobian(nothing).shape == (0, 3, descriptor.n_features)
+    isolated = batch([([], []), ([], [])])
+    assert np.all(np.isfinite(descriptor.compute(isolated)))
+    assert descriptor.jacobian(isolated).shape == (0, 3, descriptor.n_features)
+
+
+def test_inputs_are_not_modified(descriptor, environments):
+    copies = {name: value.copy() for name, value in vars(environments).items()}
+    frozen = batch(rows(environments))
+    for value in vars(frozen).values():
+        value.flags.writeable = False
+    descriptor.compute(frozen)
+    descriptor.jacobian(frozen)
+    descriptor.compute(environments)
+    for name, value in vars(environments).items():
+        assert value.tobytes() == copies[name].tobytes()
+
+
+def test_it_pickles_and_is_hashable(descriptor, environments):
+    again = pickle.loads(pickle.dumps(descriptor))
+    assert again == descriptor
+    assert hash(again) == hash(descriptor)
+    assert again.compute(environments).tobytes() == descriptor.compute(environments).tobytes()
+
+
+def test_its_configuration_survives_json(descriptor):
+    (name,) = (n for n, path in DESCRIPTORS.items() if path.endswith(type(descriptor).__name__))
+    text = json.dumps(registry.describe(name, descriptor))
+    assert registry.build(DESCRIPTORS, "descriptor", json.loads(text)) == descriptor
+
+
+def test_accepted_numbers_are_sorted_atomic_numbers(descriptor):
+    numbers = descriptor.accepted_numbers
+    assert list(numbers) == sorted(set(numbers))
+    assert 0 < numbers[0] <= numbers[-1] < 119
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [(name, *case) for name, cases in BAD.items() for case in cases],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_bad_hyper_parameters_are_refused_with_what_is_accepted(name, fields, message):
+    with pytest.raises(CampaignError) as caught:
+        registry.build(DESCRIPTORS, "descriptor", {"name": name, **fields})
+    assert message in str(caught.value)
+    assert "got" in str(caught.value)
