@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,6 +15,7 @@ from distdesc import registry
 from distdesc.descriptors import DESCRIPTORS
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
+from distdesc.job import anchored, expanded, overridden, read_job
 from distdesc.stages import STAGES
 from distdesc.stages.stage import Stage
 from distdesc.structures import SOURCES
@@ -25,7 +23,6 @@ from distdesc.structures.source import Source
 from distdesc.structures.validate import Limits
 
 T = TypeVar("T")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _SECTIONS = ("question", "source", "descriptor", "stage", "store", "execution", "limits")
 _HOW_NOT_WHAT = ("attempts", "quarantined_fraction")
 
@@ -155,12 +152,7 @@ class Campaign:
             If the file cannot be read or is not a campaign; the message names section and key.
         """
         file = Path(file)
-        try:
-            data = tomllib.loads(file.read_text())
-        except OSError as error:
-            raise CampaignError(f"job {file} cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise CampaignError(f"job {file} is not valid TOML: {error}") from error
+        data = read_job(file)
         try:
             return cls.from_dict(overridden(data, overrides or {}), base=file.parent)
         except CampaignError as error:
@@ -189,8 +181,8 @@ class Campaign:
         for section in ("source", "stage", "store"):
             if section not in data:
                 raise CampaignError(f"[{section}] is missing")
-        data = _expanded(data)
-        where = _anchored(data["source"], base or Path.cwd())
+        data = expanded(data)
+        where = anchored(data["source"], base or Path.cwd())
         source = registry.build(SOURCES, "source", where)
         descriptor = None
         if "descriptor" in data:
@@ -242,34 +234,6 @@ class Campaign:
         }
 
 
-def overridden(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Sections of a job with some keys replaced; ``stage.key`` means the first stage.
-
-    Parameters
-    ----------
-    data : mapping
-        Sections as in a job file.
-    changes : mapping
-        ``{"section.key": value}``.
-
-    Raises
-    ------
-    CampaignError
-        If a section to change is not a table.
-    """
-    found = {k: _copy(v) for k, v in data.items()}
-    for key, value in changes.items():
-        section, _, name = key.partition(".")
-        table = found.setdefault(section, {})
-        if isinstance(table, list) and table:
-            table = table[0]
-        if not isinstance(table, dict):
-            raise CampaignError(f"[{section}] must be a table, got {table!r}")
-        table[name] = value
-    return found
-
-
 def digest(data: Any) -> str:
     """
     First 12 hex digits of the SHA-256 of canonical JSON.
@@ -281,12 +245,6 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _copy(v) for k, v in value.items()}
-    return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
 def _stage(data: Mapping[str, Any], descriptor: Descriptor | None) -> Stage:
@@ -323,39 +281,3 @@ def _options(cls: type[T], section: str, data: Any) -> T:
     return registry.build(  # type: ignore[no-any-return]
         {section: f"{cls.__module__}:{cls.__name__}"}, section, {**data, "name": section}
     )
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _expanded(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_expanded(v) for v in value]
-    return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value
-
-
-def _variable(match: re.Match[str]) -> str:
-    name, default = match.groups()
-    value = os.environ.get(name, default)
-    if value is None:
-        raise CampaignError(
-            f"${{{name}}} is not set in the environment; set it, or write ${{{name}:-default}}"
-        )
-    return value
-
-
-def _anchored(source: Any, base: Path) -> dict[str, Any]:
-    if not isinstance(source, Mapping):
-        raise CampaignError(f"[source] must be a table, got {source!r}")
-    found = dict(source)
-    path = found.get("path")
-    if isinstance(path, str):
-        found["path"] = _absolute(path, base)
-    elif isinstance(path, list):
-        found["path"] = [_absolute(str(p), base) for p in path]
-    return found
-
-
-def _absolute(path: str, base: Path) -> str:
-    if "://" in path:
-        return path
-    return os.path.normpath(base.absolute() / Path(path).expanduser())

@@ -23,7 +23,7 @@ MAX_LINES = 300
 LAYERS = [
     ["errors"],
     ["schema", "stopwatch", "elements"],
-    ["registry"],
+    ["registry", "job"],
     ["store"],
     ["structures"],
     ["descriptors"],

@@ -6,8 +6,9 @@ import tomllib
 
 import pytest
 
-from distdesc.campaign import Campaign, digest, overridden
+from distdesc.campaign import Campaign, digest
 from distdesc.errors import CampaignError
+from distdesc.job import overridden
 
 JOB = """
 question = "q"

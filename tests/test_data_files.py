@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = [ROOT / "tests" / "data", ROOT / "jobs" / "data"]
-FILES = [f for folder in FOLDERS for f in sorted(folder.rglob("*")) if f.is_file()]
+FILES = [
+    f
+    for folder in FOLDERS
+    for f in sorted(folder.rglob("*"))
+    if f.is_file() and f.name != "README.md"
+]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.relative_to(ROOT).as_posix())

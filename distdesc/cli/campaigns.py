@@ -175,7 +175,8 @@ def _source(source: str, name: str | None) -> dict[str, Any]:
 def _run_flags(
     data: dict[str, Any], options: dict[str, Any], print_toml: bool, accept_versions: bool
 ) -> None:
-    from distdesc.campaign import Campaign, overridden
+    from distdesc.campaign import Campaign
+    from distdesc.job import overridden
 
     campaign = Campaign.from_dict(overridden(data, overrides(**options)))
     if print_toml:

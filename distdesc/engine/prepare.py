@@ -20,8 +20,8 @@ from distdesc.engine.versions import machine, versions
 from distdesc.errors import StoreError
 from distdesc.registry import describe
 from distdesc.stages.stage import Stage
+from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.objects import replace as replace_object
-from distdesc.store.rows import consolidate, create_array, create_group, create_offsets
 from distdesc.store.written import (
     WrittenPlan,
     plan_path,

@@ -9,6 +9,7 @@ from typing import Any
 
 from distdesc import campaign as campaigns
 from distdesc.campaign import Campaign
+from distdesc.engine.scan import INDEX
 from distdesc.engine.versions import versions
 from distdesc.errors import RunError, SourceError
 from distdesc.stages.stage import Stage
@@ -84,7 +85,7 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
     SourceError
         If the index cannot be read, or an input file has changed since it was indexed.
     """
-    workspace = _open(path, digest)
+    workspace = _open(path, digest, (path / INDEX / "index.json").stat().st_mtime_ns)
     changed = workspace.index.changed_file(ignoring)
     if changed is not None:
         # The next run of the same command looks at the content and says what to do.
@@ -93,11 +94,12 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
 
 
 @lru_cache(maxsize=4)
-def _open(path: Path, digest: str) -> Workspace:
+def _open(path: Path, digest: str, indexed: int) -> Workspace:
+    """Open a store once per process, and anew if its source was indexed again."""
     plan = read_plan(path)
     if plan.digest != digest:
         raise RunError(f"{path} now belongs to campaign {plan.digest}, not to {digest}")
-    index = SourceIndex.load(path / "run" / "index")
+    index = SourceIndex.load(path / INDEX)
     campaign = rebuild(plan)
     work = {}
     for layout, stage in zip(plan.layouts, campaign.stages, strict=True):

@@ -114,6 +114,19 @@ def iterate_environments(
         begin = end
 
 
+def warm_up() -> None:
+    """Compile the kernels, so that processes started later find them cached."""
+    pair = Structures(
+        np.zeros(1, dtype=np.int64),
+        np.array([0, 2]),
+        np.ones(2, dtype=np.int32),
+        np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+        np.eye(3)[None] * 3,
+        np.array([[True, True, False]]),
+    )
+    build_environments(pair, 0, 2, 2.0)
+
+
 class _Search:
     """Pairs of a range of centres, counted at once and written slice by slice."""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from distdesc.campaign import Campaign, overridden
+from distdesc.campaign import Campaign
 from distdesc.engine.run import run
+from distdesc.job import overridden
 
 Make = Callable[..., Campaign]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support import contents
 
 from distdesc.engine.events import RunStarted, ShardFinished
 from distdesc.engine.run import run
 from distdesc.report.reader import open_run
 from distdesc.store.receipts import done_shards
-from support import contents
 
 # Of Dask and its dependencies at shutdown; ours are errors everywhere else.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -79,7 +79,7 @@ def test_a_killed_process_costs_nothing_but_time(job, victim, make):
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.wait()
+        process.communicate()
     if victim == "client":
         assert not open_run(campaign.path).complete
     again = start(campaign.path, file)
@@ -100,5 +100,7 @@ def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
     assert process.returncode == 130, output.decode()
     assert b"the same command goes on" in output
     assert b"Traceback" not in output, output.decode()
-    assert start(campaign.path, file).wait(120) == 0
+    again = start(campaign.path, file)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output.decode()
     assert open_run(campaign.path).complete

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import contents
 
 from distdesc.engine import workspace
 from distdesc.engine.events import RunStarted, ShardFinished
@@ -19,7 +20,6 @@ from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.receipts import done_shards, receipt_path, revoke
 from distdesc.store.written import read_plan
-from support import contents
 
 
 class Stopped(Exception):
@@ -187,7 +187,9 @@ def bad_file(molecules: Path, target: Path) -> list[int]:
     return [7, 20, 33]
 
 
-def test_bad_structures_are_quarantined_by_row_with_their_reason(make, molecules, tmp_path, finished):
+def test_bad_structures_are_quarantined_by_row_with_their_reason(
+    make, molecules, tmp_path, finished
+):
     bad = bad_file(molecules, tmp_path / "bad.xyz")
     campaign = make(source__path=str(tmp_path / "bad.xyz"), limits__quarantined_fraction=0.1)
     run(campaign)

@@ -7,18 +7,9 @@ import pytest
 
 from distdesc.errors import StoreError
 from distdesc.schema import ArraySpec
+from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.layout import StageLayout, slot_capacity
-from distdesc.store.rows import (
-    RowReader,
-    RowWriter,
-    consolidate,
-    create_array,
-    create_group,
-    create_offsets,
-    digest_file,
-    digest_rows,
-    object_path,
-)
+from distdesc.store.rows import RowReader, RowWriter, digest_file, digest_rows, object_path
 
 LAYOUT = StageLayout("test", "structure", 10, 4, 2, slot_capacity(7))
 SPECS = {

@@ -1,0 +1,120 @@
+"""The stage that computes the fingerprint of every environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.errors import CampaignError, StructureError
+from distdesc.schema import ArraySpec, RowKind
+from distdesc.stopwatch import Stopwatch
+from distdesc.structures.index import SourceIndex
+from distdesc.structures.neighbours import iterate_environments, warm_up
+from distdesc.structures.source import Source, Structures
+
+DTYPES = {"float64": "<f8", "float32": "<f4"}
+
+MAX_PAIRS = 2**17
+"""Pairs of a slice of environments: enough for the kernels, few enough for the cache."""
+
+PAIR_BYTES = 64
+"""Of one pair in memory: vector, numbers, and what the search and the kernel add."""
+
+MAX_NAMES = 2000
+"""Features whose names are still written into the attributes."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """
+    Fingerprint and element of the centre of every environment.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map; the job's ``[descriptor]``.
+    dtype : str
+        ``"float64"`` or ``"float32"``: how values are stored; they are computed in float64.
+    """
+
+    descriptor: Descriptor
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise CampaignError(f'dtype must be one of {", ".join(DTYPES)}, got "{self.dtype}"')
+
+    @property
+    def row_kind(self) -> RowKind:
+        """See Stage.row_kind."""
+        return RowKind.ENVIRONMENT
+
+    @property
+    def reads_records(self) -> bool:
+        """See Stage.reads_records."""
+        return False
+
+    @property
+    def validates(self) -> bool:
+        """See Stage.validates."""
+        return True
+
+    def outputs(self) -> tuple[ArraySpec, ...]:
+        """See Stage.outputs."""
+        n = self.descriptor.n_features
+        names = {"features": list(self.descriptor.feature_names())} if n <= MAX_NAMES else {}
+        return (
+            ArraySpec(
+                "fingerprint", DTYPES[self.dtype], (n,), ("feature",), fill=float("nan"),
+                description="Fingerprint of each environment.", attributes=names,
+            ),
+            ArraySpec("number", "|u1", description="Atomic number of each centre."),
+        )  # fmt: skip
+
+    def resolve(self, source: Source, index: SourceIndex) -> Fingerprint:
+        """See Stage.resolve: nothing depends on the data."""
+        return self
+
+    def warm_up(self) -> None:
+        """See Stage.warm_up."""
+        self.descriptor.warm_up()
+        warm_up()
+
+    def working_memory(self, n_rows: int, max_atoms: int) -> int:
+        """See Stage.working_memory."""
+        # A centre of condensed matter has some hundreds of neighbours; a slice has at least one.
+        return PAIR_BYTES * (2 * MAX_PAIRS + 500) + n_rows * 8 * self.descriptor.n_features
+
+    def run(
+        self, batch: Structures, first: int, last: int, clock: Stopwatch
+    ) -> dict[str, NDArray[Any]]:
+        """See Stage.run."""
+        out = np.empty((last - first, self.descriptor.n_features), dtype=DTYPES[self.dtype])
+        row = 0
+        slices = iterate_environments(batch, first, last, self.descriptor.cutoff, MAX_PAIRS)
+        while True:
+            with clock("neighbours"):
+                environments = next(slices, None)
+            if environments is None:
+                break
+            with clock("kernel"):
+                out[row : row + len(environments)] = self.descriptor.compute(environments)
+            row += len(environments)
+        self._check(out, batch, first)
+        return {"fingerprint": out, "number": batch.numbers[first:last].astype(np.uint8)}
+
+    def _check(self, out: NDArray[Any], batch: Structures, first: int) -> None:
+        """Refuse structures with a fingerprint that is not finite."""
+        rows = np.flatnonzero(~np.isfinite(out).all(axis=1)) + first
+        owners = np.searchsorted(batch.offsets, rows, side="right") - 1
+        if len(rows):
+            raise StructureError(
+                {
+                    int(k): f"fingerprint of atom {row - batch.offsets[k]} is not finite"
+                    for k, row in zip(owners, rows, strict=True)
+                }
+            )
