@@ -24,9 +24,10 @@ def call(*arguments: object) -> str:
 
 
 def fail(capsys, *arguments: object) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as exit_, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
-        main()
+        with pytest.raises(SystemExit) as exit_:
+            main()
     return exit_.value.code, " ".join(capsys.readouterr().err.split())
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ from distdesc.descriptors.couplings import coupling_tensor
 from distdesc.descriptors.density import moments, n_moments, tensors
 from distdesc.descriptors.invariants import TOTAL, Coupling, Invariant, Tensor
 
-N_POINTS = 4
-"""Generic environments at which independence is tested while choosing."""
-LEAST = 1e-4
+CHEAP = 100
+"""Terms of a coupling that halve its attraction while nothing else shares it."""
+LEAST = 1e-3
 """Part of an invariant's gradient that must be new, relative to its length."""
 N_PSEUDOSCALARS = 5
 """Pseudoscalars that an independent set gets on top, at most."""
@@ -92,13 +92,12 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
     """
     As many invariants as there are moments, less the three rotations.
 
-    They are chosen l by l. With the moments of lower l given, the ones of this l are determined
-    by invariants in which they occur at most with lower ones: first degree two (never blind,
-    whatever the symmetry), then couplings of two lower tensors with one of this l, which are
-    linear in the unknowns. The matrix of derivatives is therefore block triangular, and the rank
-    of each diagonal block is what the pivoting counts. Couplings are of the total density, so
-    that all channels share them, and no element need be present for another to be described.
-    Where degree three does not suffice (orders 2 and 3), a few of degree four follow.
+    They are pivoted out of a pool: always the one whose gradient by the moments is least spanned
+    by those already chosen, at the worst of a few generic environments, with a preference for
+    couplings that are cheap or already in use. First come degree one and squares, which are never
+    blind, whatever the symmetry. With several densities, couplings are of their sum: all share
+    them, and no element need be present for another to be described. Degree three suffices but
+    for orders 2 and 3 of one density, where one and three of degree four must help.
 
     Parameters
     ----------
@@ -109,14 +108,10 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
     odd : bool
         Whether to add pseudoscalars; they are not independent of the rest.
     """
-    chosen = [Invariant(t) for c in range(n_channels) for t in tensors_of(order, c) if t.l == 0]
-    gauge = 3
+    wanted = n_channels * n_moments(order) - (3 if order > 1 or n_channels > 1 else 2)
+    pool = _one_density_pool(order) if n_channels == 1 else _shared_pool(order, n_channels)
     points = _generic_points(order, n_channels)
-    for l in range(1, order + 1):
-        level = _Level(l, order, n_channels, points)
-        fixed = min(gauge, 3 if len(level.members) > 1 or l > 1 else 2)
-        gauge -= fixed
-        chosen += level.choose(len(level.members) * (2 * l + 1) - fixed)
+    chosen = _pivot(pool, _gradients(pool, points, order, n_channels), wanted)
     if odd:
         members = [t for c in range(n_channels) for t in tensors_of(order, c)]
         found = sorted(
@@ -127,149 +122,133 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
     return tuple(chosen)
 
 
-@lru_cache(maxsize=4)
-def _generic_points(order: int, n_channels: int) -> dict[Tensor, NDArray[np.float64]]:
-    """Tensors of random environments, shape (N_POINTS, 2 l + 1) each, and their sums."""
-    rng = np.random.default_rng(20210419)
-    values = np.empty((N_POINTS, n_channels, n_moments(order)))
-    for point in range(N_POINTS):
-        directions = rng.normal(size=(n_channels, 24, 3))
-        directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-        radii = rng.uniform(0.2, 1.0, size=(n_channels, 24, 1)) ** (1 / 3)
-        for channel in range(n_channels):
-            places = directions[channel] * radii[channel]
-            values[point, channel] = moments(places, rng.uniform(0.5, 1.5, size=24), order)
-    found = {}
-    for n, l, offset in tensors(order):
-        block = values[:, :, offset : offset + 2 * l + 1]
-        found[Tensor(TOTAL, n, l)] = block.sum(axis=1)
-        for channel in range(n_channels):
-            found[Tensor(channel, n, l)] = block[:, channel]
-    return found
+def _one_density_pool(order: int) -> list[Invariant]:
+    pool = list(full_set(order, 1, odd=False))
+    if order < 4:
+        members = [t for t in tensors_of(order, 0) if t.l > 0]
+        pool += _degree_four(members, members)
+    return pool
 
 
-class _Level:
-    """
-    Choice of the invariants of one l.
+def _shared_pool(order: int, n_channels: int) -> list[Invariant]:
+    """Invariants of several densities: those of their sum, each factor in turn of one density."""
+    channels = range(n_channels)
+    members = [t for c in channels for t in tensors_of(order, c)]
+    totals = [t for t in tensors_of(order, TOTAL) if t.l > 0]
+    pool = [Invariant(t) for t in members if t.l == 0]
+    pool += [Invariant(t, t) for t in members if t.l > 0]
+    pool += [Invariant(a, b) for a in totals for b in members if a.l == b.l]
+    found: dict[Invariant, None] = {}
+    for invariant in independent_set(order, 1, odd=False):
+        if len(invariant.tensors) == 3:
+            for single in range(3):
+                a, b = (t._replace(channel=TOTAL) for t in _others(invariant.tensors, single))
+                c = invariant.tensors[single]
+                coupling = Coupling(a, b, c.l)
+                found |= {Invariant(coupling, c._replace(channel=k)): None for k in channels}
+    pool += found
+    if order < 4:  # the few couplings of such a sum do not suffice
+        pool += degree_three(members, odd=False)
+        pool += _degree_four(totals, [t for t in members if t.l > 0])
+    return list(dict.fromkeys(pool))
 
-    Parameters
-    ----------
-    l : int
-        Angular momentum of the unknown tensors.
-    order : int
-        Largest n.
-    n_channels : int
-        Densities of an environment.
-    points : dict of Tensor to ndarray, shape (N_POINTS, 2 * l + 1)
-        Values of all tensors.
-    """
 
-    def __init__(
-        self, l: int, order: int, n_channels: int, points: dict[Tensor, NDArray[np.float64]]
-    ) -> None:
-        self.l, self.points = l, points
-        members = [t for c in range(n_channels) for t in tensors_of(order, c) if t.l == l]
-        self.members = members
-        self.totals = [t for t in tensors_of(order, TOTAL if n_channels > 1 else 0) if t.l == l]
-        self.lower = [t for t in tensors_of(order, TOTAL if n_channels > 1 else 0) if 0 < t.l < l]
-        self.up_to = [t for c in range(n_channels) for t in tensors_of(order, c) if 0 < t.l <= l]
-        self.size = len(members) * (2 * l + 1)
-        self.basis = np.zeros((N_POINTS, self.size, self.size))
-        self.chosen: list[Invariant] = []
+def _degree_four(totals: Sequence[Tensor], members: Sequence[Tensor]) -> Iterator[Invariant]:
+    """Dot products of a coupling of sums and a coupling of a sum with one density."""
 
-    def choose(self, wanted: int) -> list[Invariant]:
-        """Invariants whose derivatives by the unknowns have the wanted rank."""
-        diagonal = [Invariant(t, t) for t in self.members]
-        cross = [Invariant(a, b) for a in self.totals for b in self.members if a != b]
-        self._take(diagonal + cross, wanted)
-        self._take_couplings(wanted)
-        self._take(self._nonlinear(), wanted)
-        if len(self.chosen) < wanted:
-            self._take(self._degree_four(), wanted)
-        if len(self.chosen) != wanted:
-            raise ArithmeticError(f"{len(self.chosen)} of {wanted} invariants of l = {self.l}")
-        return self.chosen
+    def couplings(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[Coupling]:
+        for a, b in product(left, right):
+            for l in range(max(1, abs(a.l - b.l)), a.l + b.l + 1):
+                if (a.l + b.l + l) % 2 == 0 and (a.channel != b.channel or a <= b):
+                    yield Coupling(a, b, l)
 
-    def _couplings(self) -> list[Coupling]:
-        return [
-            Coupling(a, b, self.l)
-            for a, b in combinations_with_replacement(sorted(self.lower, key=lambda t: t.l), 2)
-            if abs(a.l - b.l) <= self.l <= a.l + b.l and (a.l + b.l + self.l) % 2 == 0
-        ]
+    for one, other in product(couplings(totals, totals), couplings(totals, members)):
+        if one.l == other.l:
+            yield Invariant(one, other)
 
-    def _take_couplings(self, wanted: int) -> None:
-        """Take, again and again, the cheapest of those that add nearly the most."""
-        pool = self._couplings()
-        if not pool:
-            return
-        costs = np.array([_cost(coupling) for coupling in pool])
-        rests = [[self._gradient(Invariant(c, t)) for t in self.members] for c in pool]
-        rest = np.array(rests)  # (coupling, member, point, size): what each would add
-        rest /= np.linalg.norm(rest, axis=3, keepdims=True)
-        used = 0
-        while len(self.chosen) < wanted:
-            new = self.basis[:, used : len(self.chosen)]
-            rest -= np.einsum("cmpk,pkx->cmpx", np.einsum("cmpx,pkx->cmpk", rest, new), new)
-            used = len(self.chosen)
-            scores = np.linalg.norm(rest, axis=3).min(axis=2).sum(axis=1)
-            if np.max(scores) < LEAST:
-                return
-            good = np.flatnonzero(scores >= 0.7 * np.max(scores))
-            best = pool[good[np.argmin(costs[good])]]
-            self._take((Invariant(best, t) for t in self.members), wanted)
 
-    def _nonlinear(self) -> Iterator[Invariant]:
-        """Degree three with two or three unknown tensors."""
-        for invariant in degree_three(self.up_to, odd=False):
-            if sum(t.l == self.l for t in invariant.tensors) > 1:
-                yield invariant
+def _others(triple: Sequence[Tensor], single: int) -> list[Tensor]:
+    return sorted((t for k, t in enumerate(triple) if k != single), key=lambda t: (t.l, t.n))
 
-    def _degree_four(self) -> Iterator[Invariant]:
-        """Dot products of two couplings with unknown tensors."""
-        couplings = [
-            Coupling(a, b, j)
-            for a, b in combinations_with_replacement(self.up_to, 2)
-            for j in range(max(1, abs(a.l - b.l)), a.l + b.l + 1)
-            if j <= self.l and (a.l + b.l + j) % 2 == 0
-        ]
-        for a, b in combinations_with_replacement(couplings, 2):
-            if a.l == b.l and any(t.l == self.l for t in (*a[:2], *b[:2])):
-                yield Invariant(a, b)
 
-    def _take(self, candidates: Iterable[Invariant], wanted: int) -> None:
-        for candidate in candidates:
-            if len(self.chosen) == wanted:
-                return
-            part, length = self._new_part(self._gradient(candidate))
-            if np.min(length) > LEAST:
-                self.basis[:, len(self.chosen)] = part / length[:, None]
-                self.chosen.append(candidate)
-
-    def _new_part(
-        self, gradient: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Part of unit gradients that is orthogonal to what was chosen, and its length."""
-        unit = gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-300)
-        basis = self.basis[:, : len(self.chosen)]
+def _pivot(
+    pool: Sequence[Invariant], gradients: NDArray[np.float64], wanted: int
+) -> list[Invariant]:
+    """Choose from a pool by unit gradients, shape (n_points, n_pool, n_moments)."""
+    keys = [v.left if isinstance(v.left, Coupling) else None for v in pool]
+    group = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    groups = np.array([group[key] for key in keys])
+    preference = np.array([1.0 if key is None else 1 / (1 + _cost(key) / CHEAP) for key in keys])
+    # one kind after the other: degree one and squares, up to degree three, degree four
+    kinds = np.array([0 if v.right in (None, v.left) else len(v.tensors) // 4 + 1 for v in pool])
+    basis = np.zeros((len(gradients), gradients.shape[2], wanted))
+    new = np.ones(gradients.shape[:2])  # squared length of what each would add, at each point
+    chosen: list[int] = []
+    kind = 0
+    while len(chosen) < wanted:
+        scores = np.where(kinds == kind, np.min(new, axis=0) * preference**2, 0.0)
+        scores[chosen] = 0.0
+        best = int(np.argmax(scores))
+        if np.min(new[:, best]) < LEAST**2 or scores[best] == 0.0:
+            if kind == np.max(kinds):
+                raise ArithmeticError(f"{len(chosen)} of {wanted} invariants are independent")
+            kind += 1
+            continue
+        known = basis[:, :, : len(chosen)]
+        part = gradients[:, best]
         for _ in range(2):  # once more for orthogonality to rounding
-            unit = unit - np.einsum("pk,pkx->px", np.einsum("pkx,px->pk", basis, unit), basis)
-        return unit, np.linalg.norm(unit, axis=1)
-
-    def _gradient(self, invariant: Invariant) -> NDArray[np.float64]:
-        """Derivative by the unknown moments, shape (N_POINTS, size)."""
-        width = 2 * self.l + 1
-        gradient = np.zeros((N_POINTS, len(self.members), width))
-        for tensor, part in _derivatives(invariant, lambda t: self.points[t]):
-            if tensor.l == self.l:
-                for k, member in enumerate(self.members):
-                    if tensor in (member, member._replace(channel=TOTAL)):
-                        gradient[:, k] += part
-        return gradient.reshape(N_POINTS, self.size)
+            part = part - np.einsum("pmk,pk->pm", known, np.einsum("pmk,pm->pk", known, part))
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+        basis[:, :, len(chosen)] = part
+        new -= np.matmul(gradients, part[:, :, None])[:, :, 0] ** 2
+        preference[groups == groups[best]] = 1.0
+        chosen.append(best)
+    return [pool[k] for k in sorted(chosen)]
 
 
 def _cost(coupling: Coupling) -> int:
     tensor = coupling_tensor(coupling.first.l, coupling.second.l, coupling.l)
     return int(np.count_nonzero(tensor))
+
+
+def _generic_points(order: int, n_channels: int) -> NDArray[np.float64]:
+    """Moments of random atoms and random moments: shape (n_points, n_channels, n_moments)."""
+    rng = np.random.default_rng(20210419)
+    points = []
+    for _ in range(2 if n_channels == 1 else 1):
+        directions = rng.normal(size=(n_channels, 18, 3))
+        directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+        places = directions * rng.uniform(0.01, 1.0, size=(n_channels, 18, 1)) ** (1 / 3)
+        weights = rng.uniform(0.5, 1.5, size=(n_channels, 18))
+        points.append([moments(p, w, order) for p, w in zip(places, weights, strict=True)])
+        points.append(rng.normal(size=(n_channels, n_moments(order))))
+    return np.array(points)
+
+
+def _gradients(
+    pool: Sequence[Invariant], points: NDArray[np.float64], order: int, n_channels: int
+) -> NDArray[np.float64]:
+    """Unit gradients of a pool by the moments, shape (n_points, n_pool, n_moments)."""
+    offsets = {(n, l): offset for n, l, offset in tensors(order)}
+    size = n_moments(order)
+
+    def value(tensor: Tensor) -> NDArray[np.float64]:
+        start = offsets[tensor.n, tensor.l]
+        block = points[:, :, start : start + 2 * tensor.l + 1]
+        values: NDArray[np.float64] = (
+            block.sum(axis=1) if tensor.channel == TOTAL else block[:, tensor.channel]
+        )
+        return values
+
+    gradients = np.zeros((len(points), len(pool), n_channels * size))
+    for k, invariant in enumerate(pool):
+        for tensor, part in _derivatives(invariant, value):
+            channels = range(n_channels) if tensor.channel == TOTAL else [tensor.channel]
+            for channel in channels:
+                start = channel * size + offsets[tensor.n, tensor.l]
+                gradients[:, k, start : start + part.shape[1]] += part
+    gradients /= np.linalg.norm(gradients, axis=2, keepdims=True)
+    return gradients
 
 
 Values = Callable[[Tensor], NDArray[np.float64]]
@@ -278,9 +257,12 @@ Values = Callable[[Tensor], NDArray[np.float64]]
 def _derivatives(
     invariant: Invariant, value: Values
 ) -> Iterator[tuple[Tensor, NDArray[np.float64]]]:
-    """Each tensor of an invariant (degree two to four) with the derivative by it, up to scale."""
+    """Each tensor of an invariant with the derivative by it, up to scale."""
     left, right = invariant
-    assert right is not None
+    if right is None:
+        assert isinstance(left, Tensor)
+        yield left, np.ones_like(value(left))
+        return
     for one, other in ((left, right), (right, left)):
         outer = _value(other, value)
         if isinstance(one, Tensor):

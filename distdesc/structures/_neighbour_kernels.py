@@ -351,31 +351,41 @@ def _binned(
     for b in range(bins[0] * bins[1] * bins[2]):
         begin[b + 1] += begin[b]
     order = np.empty(n, np.int64)
+    wrapped = np.empty((n, 3), np.float64)
     filled = begin[:-1].copy()
     for m in range(n):
-        order[filled[homes[m]]] = m
+        o = filled[homes[m]]
         filled[homes[m]] += 1
+        order[o] = m
+        for x in range(3):
+            wrapped[o, x] = positions[c0 + m, x]
+            for a in range(3):
+                wrapped[o, x] -= wraps[m, a] * frame[a, x]
 
+    near = reach * reach
     own_wrap = np.zeros(3, np.int64)
     b0 = np.zeros(3, np.int64)
     b1 = np.zeros(3, np.int64)
+    own = np.zeros(3, np.float64)
     for j in range(start, stop):
-        xj, yj, zj = positions[j, 0], positions[j, 1], positions[j, 2]
+        for x in range(3):
+            own[x] = positions[j, x]
         for a in range(3):
             g = reciprocal[a]
-            place = xj * g[0] + yj * g[1] + zj * g[2]
+            place = positions[j, 0] * g[0] + positions[j, 1] * g[1] + positions[j, 2] * g[2]
             if heights[a] < np.inf:
                 whole = math.floor(place)
                 own_wrap[a] = whole
-                own = min(int((place - whole) / widths[a]), bins[a] - 1)
-                b0[a] = own - reaches[a]
-                b1[a] = own + reaches[a]
+                b = min(int((place - whole) / widths[a]), bins[a] - 1)
+                b0[a] = b - reaches[a]
+                b1[a] = b + reaches[a]
+                for x in range(3):
+                    own[x] -= whole * frame[a, x]
             else:
                 # Clamped before it becomes an integer: far atoms must not overflow.
-                own_place = min(max((place - low[a]) / widths[a], -1e9), 1e9)
-                own = math.floor(own_place)
-                b0[a] = max(own - reaches[a], 0)
-                b1[a] = min(own + reaches[a], bins[a] - 1)
+                b = math.floor(min(max((place - low[a]) / widths[a], -1e9), 1e9))
+                b0[a] = max(b - reaches[a], 0)
+                b1[a] = min(b + reaches[a], bins[a] - 1)
         # From high to low bins, because the image of the centre counts against the shift.
         for ba in range(b1[0], b0[0] - 1, -1):
             qa = ba // bins[0]
@@ -385,33 +395,44 @@ def _binned(
                     qc = bc // bins[2]
                     b = (ba - qa * bins[0]) * bins[1] + bb - qb * bins[1]
                     b = b * bins[2] + bc - qc * bins[2]
+                    if begin[b] == begin[b + 1]:
+                        continue
+                    x0 = own[0] - (qa * frame[0, 0] + qb * frame[1, 0] + qc * frame[2, 0])
+                    y0 = own[1] - (qa * frame[0, 1] + qb * frame[1, 1] + qc * frame[2, 1])
+                    z0 = own[2] - (qa * frame[0, 2] + qb * frame[1, 2] + qc * frame[2, 2])
                     for o in range(begin[b], begin[b + 1]):
+                        x = x0 - wrapped[o, 0]
+                        y = y0 - wrapped[o, 1]
+                        z = z0 - wrapped[o, 2]
+                        if x * x + y * y + z * z >= near:
+                            continue
+                        # Near enough to be worth the vector as every search computes it.
                         m = order[o]
                         i = c0 + m
                         sa = wraps[m, 0] - own_wrap[0] - qa
                         sb = wraps[m, 1] - own_wrap[1] - qb
                         sc = wraps[m, 2] - own_wrap[2] - qc
-                        x = (xj - positions[i, 0]) + (
+                        x = (positions[j, 0] - positions[i, 0]) + (
                             sa * frame[0, 0] + sb * frame[1, 0] + sc * frame[2, 0]
                         )
-                        y = (yj - positions[i, 1]) + (
+                        y = (positions[j, 1] - positions[i, 1]) + (
                             sa * frame[0, 1] + sb * frame[1, 1] + sc * frame[2, 1]
                         )
-                        z = (zj - positions[i, 2]) + (
+                        z = (positions[j, 2] - positions[i, 2]) + (
                             sa * frame[0, 2] + sb * frame[1, 2] + sc * frame[2, 2]
                         )
                         r2 = x * x + y * y + z * z
                         if r2 < limit and not (i == j and sa == 0 and sb == 0 and sc == 0):
+                            if mode == CLOSEST:
+                                limit = r2
+                                if limit == 0.0:
+                                    return limit
+                                continue
                             if mode == FILL:
                                 here = cursor[m]
                                 vectors[here, 0] = x
                                 vectors[here, 1] = y
                                 vectors[here, 2] = z
                                 neighbours[here] = j
-                            if mode == CLOSEST:
-                                limit = r2
-                                if limit == 0.0:
-                                    return limit
-                            else:
-                                cursor[m] += 1
+                            cursor[m] += 1
     return limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -75,10 +76,8 @@ def test_a_killed_process_costs_nothing_but_time(job, victim, make):
             output, _ = process.communicate(timeout=120)
             assert process.returncode == 0, output.decode()
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.communicate()
     if victim == "client":
         assert not open_run(campaign.path).complete

@@ -22,7 +22,7 @@ from distdesc.store.receipts import done_shards, receipt_path, revoke
 from distdesc.store.written import read_plan
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Raised by a listener, to stop a run from within."""
 
 
@@ -33,7 +33,7 @@ def stop_after(shards: int):
         if isinstance(event, ShardFinished):
             seen.append(event.receipt.shard)
             if len(seen) == shards:
-                raise Stopped
+                raise StoppedError
 
     return listener, seen
 
@@ -43,7 +43,7 @@ def test_a_stopped_run_goes_on_where_it_stopped_and_ends_byte_identical(make, fi
     total = read_plan(finished).layouts[0].n_shards
     assert total >= 5
     first, seen = stop_after(2)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(campaign, [first])
     again, more = stop_after(10**6)
     run(campaign, [again])
@@ -149,7 +149,7 @@ def test_an_input_that_changes_during_the_run_stops_it(make, molecules, tmp_path
 def test_another_package_version_is_refused_unless_accepted(make, monkeypatch):
     campaign = make()
     stop, _ = stop_after(1)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(campaign, [stop])
     file = campaign.path / "run" / "plan.json"
     plan = json.loads(file.read_text())
