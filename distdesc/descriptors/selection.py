@@ -94,8 +94,8 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
 
     They are pivoted out of a pool: always the one whose gradient by the moments is least spanned
     by those already chosen, at the worst of a few generic environments, with a preference for
-    couplings that are cheap or already in use. First come degree one and squares, which are never
-    blind, whatever the symmetry. With several densities, couplings are of their sum: all share
+    couplings that are cheap or already in use. First come powers of single tensors, which are not
+    blind for lack of partners in symmetric environments. With several densities, couplings are of their sum: all share
     them, and no element need be present for another to be described. Degree three suffices but
     for orders 2 and 3 of one density, where one and three of degree four must help.
 
@@ -148,21 +148,21 @@ def _shared_pool(order: int, n_channels: int) -> list[Invariant]:
                 found |= {Invariant(coupling, c._replace(channel=k)): None for k in channels}
     pool += found
     if order < 4:  # the few couplings of such a sum do not suffice
-        pool += degree_three(members, odd=False)
+        pool += full_set(order, n_channels, odd=False)
         pool += _degree_four(totals, [t for t in members if t.l > 0])
     return list(dict.fromkeys(pool))
 
 
 def _degree_four(totals: Sequence[Tensor], members: Sequence[Tensor]) -> Iterator[Invariant]:
-    """Dot products of a coupling of sums and a coupling of a sum with one density."""
+    """Dot products of two couplings, one of them of sums."""
 
     def couplings(left: Sequence[Tensor], right: Sequence[Tensor]) -> Iterator[Coupling]:
         for a, b in product(left, right):
             for l in range(max(1, abs(a.l - b.l)), a.l + b.l + 1):
-                if (a.l + b.l + l) % 2 == 0 and (a.channel != b.channel or a <= b):
+                if (a.l + b.l + l) % 2 == 0 and a <= b:
                     yield Coupling(a, b, l)
 
-    for one, other in product(couplings(totals, totals), couplings(totals, members)):
+    for one, other in product(couplings(totals, totals), couplings(members, members)):
         if one.l == other.l:
             yield Invariant(one, other)
 
@@ -179,8 +179,8 @@ def _pivot(
     group = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([group[key] for key in keys])
     preference = np.array([1.0 if key is None else 1 / (1 + _cost(key) / CHEAP) for key in keys])
-    # one kind after the other: degree one and squares, up to degree three, degree four
-    kinds = np.array([0 if v.right in (None, v.left) else len(v.tensors) // 4 + 1 for v in pool])
+    # one kind after the other: powers of one tensor, up to degree three, degree four
+    kinds = np.array([2 if len(v.tensors) > 3 else int(len(set(v.tensors)) > 1) for v in pool])
     basis = np.zeros((len(gradients), gradients.shape[2], wanted))
     new = np.ones(gradients.shape[:2])  # squared length of what each would add, at each point
     chosen: list[int] = []

@@ -56,8 +56,9 @@ def run_task(path: Path, digest: str, task: Task) -> Receipt:
     if before is not None and before.campaign == digest:
         return before
     started = time.perf_counter()
-    workspace = open_workspace(path, digest)
     clock = Stopwatch()
+    with clock("start"):
+        workspace = open_workspace(path, digest)
     with clock("read"):
         batch = _read(workspace, task)
     work = workspace.work[task.stage]

@@ -105,6 +105,7 @@ def _open(path: Path, digest: str, indexed: int) -> Workspace:
     for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
         outputs = stage.outputs()
         specs = (*outputs, *system_specs(layout.stage, outputs))
+        stage.warm_up()
         work[layout.stage] = StageWork(stage, layout, RowWriter(path, layout, specs))
     return Workspace(path, plan, campaign, index, work)
 

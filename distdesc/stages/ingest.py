@@ -15,7 +15,7 @@ from distdesc.errors import StructureError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.index import SourceIndex
-from distdesc.structures.pack import dump_extra, group_of, type_tag
+from distdesc.structures.pack import PER_ATOM, SCALARS, Groups, dump_extra, group_of, type_tag
 from distdesc.structures.source import Source, Structure, Structures
 
 SAMPLE = 64
@@ -95,6 +95,7 @@ class Ingest:
         with clock("kernel"):
             records = [r for r in (batch.records or ())[first:last] if r is not None]
             _check(records)
+            groups = [group_of(r) for r in records]
             absent: list[set[str]] = [set() for _ in records]
             out: dict[str, NDArray[Any]] = {
                 "n_atoms": np.array([len(r.numbers) for r in records], dtype=np.int32),
@@ -104,19 +105,18 @@ class Ingest:
                 "positions": _flat([r.positions for r in records], "<f8", (3,)),
             }
             for column in self.columns:
-                out[column[0]] = _column(column, records, absent)
-            out["extra"] = self._extra(records, absent)
+                out[column[0]] = _column(column, groups, out["n_atoms"], absent)
+            out["extra"] = self._extra(groups, absent)
         return out
 
-    def _extra(
-        self, records: Sequence[Structure], absent: Sequence[set[str]]
-    ) -> NDArray[np.object_]:
-        extra = np.empty(len(records), dtype=object)
+    def _extra(self, groups: Sequence[Groups], absent: Sequence[set[str]]) -> NDArray[np.object_]:
+        extra = np.empty(len(groups), dtype=object)
+        every = {(c[1], c[2]) for c in self.columns}
         reasons = {}
-        for k, record in enumerate(records):
-            taken = {(c[1], c[2]) for c in self.columns if c[0] not in absent[k]}
+        for k, missing in enumerate(absent):
+            taken = {(c[1], c[2]) for c in self.columns if c[0] not in missing}
             try:
-                extra[k] = dump_extra(record, taken, sorted(absent[k]))
+                extra[k] = dump_extra(groups[k], taken if missing else every, sorted(missing))
             except TypeError as error:
                 reasons[k] = str(error)
         if reasons:
@@ -136,7 +136,7 @@ def _check(records: Sequence[Structure]) -> None:
 
 def _spec(column: tuple[Any, ...]) -> ArraySpec:
     name, group, key, _, dtype, shape = column
-    ragged = group in ("arrays", "atom_results")
+    ragged = group in PER_ATOM
     fill: float | int = float("nan") if np.dtype(dtype).kind == "f" else 0
     return ArraySpec(
         name,
@@ -159,7 +159,7 @@ def _common_columns(sample: Sequence[Structure]) -> tuple[tuple[Any, ...], ...]:
                 if tag is None:
                     continue
                 array = np.asarray(value)
-                shape = array.shape[1:] if group in ("arrays", "atom_results") else array.shape
+                shape = array.shape[1:] if group in PER_ATOM else array.shape
                 if np.prod(shape, dtype=int) <= LARGEST_CELL:
                     found[group, str(key), tag, array.dtype.str, shape] += 1
     names: set[str] = {"n_atoms", "cell", "pbc", "numbers", "positions", "extra", "first_atom"}
@@ -176,25 +176,27 @@ def _common_columns(sample: Sequence[Structure]) -> tuple[tuple[Any, ...], ...]:
 
 
 def _column(
-    column: tuple[Any, ...], records: Sequence[Structure], absent: Sequence[set[str]]
+    column: tuple[Any, ...],
+    groups: Sequence[Groups],
+    n_atoms: NDArray[np.int32],
+    absent: Sequence[set[str]],
 ) -> NDArray[Any]:
     """Values of one column; where a structure has none, or another kind, it is noted."""
     name, group, key, tag, dtype, shape = column
-    ragged = group in ("arrays", "atom_results")
+    ragged = group in PER_ATOM
+    fill = _spec(column).fill
     values = []
-    for k, record in enumerate(records):
-        value = group_of(record)[group].get(key)
-        wanted = (len(record.numbers), *shape) if ragged else tuple(shape)
-        array = np.asarray(value) if value is not None else None
+    for k, n in enumerate(n_atoms.tolist()):
+        value = groups[k][group].get(key)
+        wanted = (n, *shape) if ragged else shape
         if (
-            array is None
-            or type_tag(value) != tag
-            or array.dtype.str != dtype
-            or array.shape != wanted
+            type_tag(value) != tag
+            or np.shape(value) != wanted
+            or (tag not in SCALARS and value.dtype.str != dtype)
         ):
             absent[k].add(name)
-            array = np.full(wanted, _spec(column).fill, dtype=dtype)
-        values.append(array)
+            value = np.full(wanted, fill, dtype=dtype)
+        values.append(value)
     return _flat(values, dtype, shape) if ragged else _stack(values, dtype, shape)
 
 

@@ -319,7 +319,7 @@ def _binned(
     bins = np.ones(3, np.int64)
     widths = np.ones(3, np.float64)
     reaches = np.zeros(3, np.int64)
-    side = reach
+    side = reach / 2
     while True:
         total = 1.0
         for a in range(3):

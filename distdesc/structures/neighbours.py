@@ -125,6 +125,7 @@ def warm_up() -> None:
         np.array([[True, True, False]]),
     )
     build_environments(pair, 0, 2, 2.0)
+    closest_distances(pair, 0.1)
 
 
 class _Search:

@@ -7,16 +7,24 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+from ase.spacegroup import Spacegroup
+from numpy.typing import NDArray
 
 from distdesc.structures.source import Structure
 
 ATOM_RESULTS = frozenset({"forces", "stresses", "charges", "magmoms", "energies"})
 """Calculator results that ASE keeps per atom."""
 
+PER_ATOM = ("arrays", "atom_results")
+"""Groups of data with one entry per atom."""
+
+Groups = Mapping[str, Mapping[str, Any]]
+"""Data of a structure by group and key."""
+
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float}
 
 
-def group_of(record: Structure) -> dict[str, Mapping[str, Any]]:
+def group_of(record: Structure) -> Groups:
     """
     Data of a structure beside its geometry, by group.
 
@@ -81,15 +89,17 @@ def from_column(tag: str, value: Any) -> Any:
 
 
 def dump_extra(
-    record: Structure, taken: Collection[tuple[str, str]], absent: Collection[str]
+    groups: Groups,
+    taken: Collection[tuple[str, str]],
+    absent: Collection[str],
 ) -> str:
     """
     JSON of everything that has no column, and of which columns do not apply.
 
     Parameters
     ----------
-    record : Structure
-        With all its data.
+    groups : dict
+        All data of a structure, of `group_of`.
     taken : collection of tuple of str
         ``(group, key)`` of what columns hold.
     absent : collection of str
@@ -106,7 +116,7 @@ def dump_extra(
         If a value is of a type that cannot be kept exactly.
     """
     rest: dict[str, Any] = {}
-    for group, values in group_of(record).items():
+    for group, values in groups.items():
         left = {
             k: _encode(v, f"{group}[{k!r}]") for k, v in values.items() if (group, k) not in taken
         }
@@ -145,9 +155,13 @@ def _encode(value: Any, where: str) -> Any:
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         return {"scalar": value.dtype.str, "data": value.item()}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufUO":
         data = value.ravel().tolist()
+        if value.dtype.kind == "O":
+            data = [_encode(v, where) for v in data]
         return {"array": value.dtype.str, "shape": list(value.shape), "data": data}
+    if isinstance(value, Spacegroup):
+        return {"spacegroup": [value.no, value.setting]}
     if type(value) is list:
         return {"list": [_encode(v, where) for v in value]}
     if type(value) is tuple:
@@ -163,9 +177,21 @@ def _decode(value: Any) -> Any:
     if "scalar" in value:
         return np.array(value["data"], dtype=value["scalar"])[()]
     if "array" in value:
-        return np.array(value["data"], dtype=value["array"]).reshape(value["shape"])
+        return _decode_array(np.dtype(value["array"]), value["shape"], value["data"])
+    if "spacegroup" in value:
+        return Spacegroup(*value["spacegroup"])
     if "list" in value:
         return [_decode(v) for v in value["list"]]
     if "tuple" in value:
         return tuple(_decode(v) for v in value["tuple"])
     return {_decode(k): _decode(v) for k, v in value["dict"]}
+
+
+def _decode_array(dtype: np.dtype[Any], shape: list[int], data: list[Any]) -> NDArray[Any]:
+    if dtype.kind != "O":
+        return np.array(data, dtype=dtype).reshape(shape)
+    array = np.empty(len(data), dtype=object)
+    # Not np.array: it would make further dimensions of lists in the list.
+    for k, value in enumerate(data):
+        array[k] = _decode(value)
+    return array.reshape(shape)

@@ -16,7 +16,7 @@ from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures.index import FileStamp, SourceIndex
-from distdesc.structures.pack import from_column, load_extra
+from distdesc.structures.pack import PER_ATOM, from_column, load_extra
 from distdesc.structures.source import Progress, Structure, Structures
 
 STAGE = "ingest"
@@ -116,7 +116,7 @@ def _records(
     columns = [tuple(c) for c in read_plan(Path(path)).identity["stage"][0]["columns"]]
     values = {}
     for name, group, *_ in columns:
-        ragged = group in ("arrays", "atom_results")
+        ragged = group in PER_ATOM
         values[name] = (
             _ragged(reader, name, first, counts) if ragged else reader.read(name, start, stop)
         )
@@ -130,7 +130,7 @@ def _records(
         groups, absent = load_extra(str(extra[k]))
         for name, group, key, tag, *_ in columns:
             if name not in absent:
-                ragged = group in ("arrays", "atom_results")
+                ragged = group in PER_ATOM
                 value = values[name][atoms] if ragged else values[name][k]
                 groups.setdefault(group, {})[key] = from_column(tag, value)
         found.append(

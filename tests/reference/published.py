@@ -44,9 +44,7 @@ class Number:
         )
 
     def plus(self, factor, other):
-        return Number(
-            self.value + factor * other.value, self.gradient + factor * other.gradient
-        )
+        return Number(self.value + factor * other.value, self.gradient + factor * other.gradient)
 
 
 def tensor(moments, name):
