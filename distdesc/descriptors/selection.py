@@ -94,10 +94,11 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
 
     They are pivoted out of a pool: always the one whose gradient by the moments is least spanned
     by those already chosen, at the worst of a few generic environments, with a preference for
-    couplings that are cheap or already in use. First come powers of single tensors, which are not
-    blind for lack of partners in symmetric environments. With several densities, couplings are of their sum: all share
-    them, and no element need be present for another to be described. Degree three suffices but
-    for orders 2 and 3 of one density, where one and three of degree four must help.
+    couplings that are cheap or already in use. First come powers of single tensors, which are
+    not blind for lack of partners in symmetric environments. With several densities, couplings
+    are of their sum: all share them, and an absent element does not blind the others. Degree
+    three suffices but for orders 2 and 3 of one density, where one and three of degree four
+    must help.
 
     Parameters
     ----------
@@ -214,14 +215,14 @@ def _cost(coupling: Coupling) -> int:
 def _generic_points(order: int, n_channels: int) -> NDArray[np.float64]:
     """Moments of random atoms and random moments: shape (n_points, n_channels, n_moments)."""
     rng = np.random.default_rng(20210419)
-    points = []
-    for _ in range(2 if n_channels == 1 else 1):
+    points: list[list[NDArray[np.float64]]] = []
+    for _ in range(2 if n_channels == 1 and order < 10 else 1):
         directions = rng.normal(size=(n_channels, 18, 3))
         directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
         places = directions * rng.uniform(0.01, 1.0, size=(n_channels, 18, 1)) ** (1 / 3)
         weights = rng.uniform(0.5, 1.5, size=(n_channels, 18))
         points.append([moments(p, w, order) for p, w in zip(places, weights, strict=True)])
-        points.append(rng.normal(size=(n_channels, n_moments(order))))
+        points.append(list(rng.normal(size=(n_channels, n_moments(order)))))
     return np.array(points)
 
 
