@@ -52,12 +52,13 @@ print(n / (time.perf_counter() - start))
 
 MILAD = """
 import sys, time, numpy as np, ase.io, milad
-finger = milad.fingerprinting.descriptor(
+finger = milad.descriptor(
     species={"map": {"numbers": (1, 6, 7, 8, 9), "range": (1.0, 2.0)}}, cutoff=5.0)
 images = iter(ase.io.iread(sys.argv[1], format="extxyz"))
 def rows_of(atoms):
-    return [finger(env) for env in milad.asetools.extract_environments(atoms, cutoff=5.0)]
-rows_of(next(images))
+    found = milad.asetools.extract_environments(atoms, cutoff=5.0, include_central_atom=False)
+    return [finger(milad.asetools.ase2milad(env)) for env in found]
+rows_of(next(images))  # builds its tables
 start, rows, n = time.perf_counter(), [], 0
 for atoms in images:
     rows += rows_of(atoms); n += 1

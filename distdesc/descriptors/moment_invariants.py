@@ -219,6 +219,25 @@ class MomentInvariants:
         _jacobian_kernels.contraction_jacobians(np.ascontiguousarray(moments), self.table(), out)
         return out
 
+    def operations(self, n_neighbours: int) -> int:
+        """
+        Count the additions and multiplications that one fingerprint takes.
+
+        Parameters
+        ----------
+        n_neighbours : int
+            Neighbours of the environment.
+        """
+        powers = [(self.order - l) // 2 + 1 for l in range(self.order + 1)]
+        # r^2, the powers of x + i y, the recurrence in l, the powers of r^2 times both of these
+        harmonics = sum(4 * (self.order - m) for m in range(self.order + 1))
+        sums = sum((2 * l + 1) * (2 * powers[l] + 1) for l in range(self.order + 1))
+        window = 31 if self.smoothing > 0 else 0
+        neighbour = 5 + 6 * self.order + harmonics + sums + window
+        radial = sum((2 * l + 1) * (p * (p + 1) + p) for l, p in enumerate(powers))
+        expansion = n_neighbours * neighbour + self._n_channels * radial
+        return expansion + self.table().n_operations
+
     def _inputs(self, environments: Environments) -> tuple[Any, ...]:
         """Arguments of the kernels, up to the basis."""
         species, numbers = self._species, environments.numbers

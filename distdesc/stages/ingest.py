@@ -185,9 +185,9 @@ def _column(
     name, group, key, tag, dtype, shape = column
     ragged = group in PER_ATOM
     fill = _spec(column).fill
-    values = []
+    values: list[Any] = []
     for k, n in enumerate(n_atoms.tolist()):
-        value = groups[k][group].get(key)
+        value: Any = groups[k][group].get(key)
         wanted = (n, *shape) if ragged else shape
         if (
             type_tag(value) != tag

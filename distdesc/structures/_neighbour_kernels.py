@@ -25,7 +25,7 @@ CLOSEST = 2
 MARGIN = 1.0 + 1e-6
 """Candidates are looked for a little further than the cutoff, so that rounding loses none."""
 
-BRUTE_PAIRS = 40_000.0
+BRUTE_PAIRS = 80_000.0
 """Candidates of a structure (atoms squared times images) above which bins are faster; measured."""
 
 
@@ -319,7 +319,7 @@ def _binned(
     bins = np.ones(3, np.int64)
     widths = np.ones(3, np.float64)
     reaches = np.zeros(3, np.int64)
-    side = reach / 2
+    side = reach
     while True:
         total = 1.0
         for a in range(3):

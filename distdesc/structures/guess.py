@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from distdesc.errors import SourceError
+from distdesc.structures._ase_databases import SERVERS
+from distdesc.structures.files import UNPACKERS
 
 SUFFIXES = {
     ".db": "ase_db",
@@ -13,8 +15,8 @@ SUFFIXES = {
     ".aselmdb": "aselmdb",
     ".xyz": "extxyz",
     ".extxyz": "extxyz",
+    ".zarr": "structure_store",
 }
-SERVERS = ("postgresql://", "postgres://")
 
 
 def guess_source(path: str) -> dict[str, Any]:
@@ -38,15 +40,18 @@ def guess_source(path: str) -> dict[str, Any]:
     """
     if path.startswith(SERVERS):
         return {"name": "ase_db", "path": path}
-    folder = Path(path)
-    if folder.is_dir():
-        return {"name": _of_folder(folder), "path": path}
-    name = folder.name.removesuffix(".gz").removesuffix(".xz")
-    return {"name": SUFFIXES.get(Path(name).suffix, "ase_any"), "path": path}
+    place = Path(path)
+    if place.is_dir():
+        return {"name": _of_folder(place), "path": path}
+    suffixes = [s.lower().rstrip("*") for s in place.suffixes]
+    if suffixes and suffixes[-1] in UNPACKERS:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    return {"name": SUFFIXES.get(suffix, "ase_any"), "path": path}
 
 
 def _of_folder(folder: Path) -> str:
-    if (folder / "zarr.json").exists():
+    if (folder / "zarr.json").exists() or folder.suffix == ".zarr":
         return "structure_store"
     if any(folder.glob("*.aselmdb")):
         return "aselmdb"

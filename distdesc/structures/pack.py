@@ -61,15 +61,16 @@ def type_tag(value: Any) -> str | None:
     value : object
         Of `info`, `arrays` or `results`.
     """
-    for tag, kind in SCALARS.items():
-        if type(value) is kind:
-            fits = tag != "int" or -(2**63) <= value < 2**63
-            return tag if fits else None
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return "scalar"
-    if type(value) is np.ndarray and value.dtype.kind in "biuf" and value.dtype.isnative:
-        return "array"
-    return None
+    kind = type(value)
+    if kind is bool or kind is float:
+        return kind.__name__
+    if kind is int:
+        return "int" if -(2**63) <= value < 2**63 else None
+    if not isinstance(value, np.generic | np.ndarray) or value.dtype.kind not in "biuf":
+        return None
+    if value.dtype.itemsize > 8 or not value.dtype.isnative:
+        return None
+    return "scalar" if isinstance(value, np.generic) else "array"
 
 
 def from_column(tag: str, value: Any) -> Any:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.errors import SourceError, StoreError
+from distdesc.errors import CampaignError, SourceError, StoreError
 from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
 from distdesc.store.written import plan_path, read_plan
+from distdesc.structures.batches import check_range
 from distdesc.structures.index import FileStamp, SourceIndex
 from distdesc.structures.pack import PER_ATOM, from_column, load_extra
 from distdesc.structures.source import Progress, Structure, Structures
@@ -35,13 +36,31 @@ class StructureStore:
 
     path: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str) or not self.path:
+            raise CampaignError(f"path must be the folder of a store, got {self.path!r}")
+
     @property
     def seekable(self) -> bool:
-        """See Source."""
+        """See `Source.seekable`."""
         return True
 
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
-        """See Source.scan: reads two columns and the receipts, no structure."""
+        """
+        See `Source.scan`; reads two columns and the receipts, no structure.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called once, with all structures done.
+        scratch : pathlib.Path, optional
+            Not needed.
+
+        Raises
+        ------
+        SourceError
+            If there is no store, or its ingest is not finished.
+        """
         path = Path(self.path)
         try:
             digest = content_digest(path, STAGE)
@@ -58,7 +77,30 @@ class StructureStore:
         return SourceIndex(counts, first[:, None], digest, (stamp,), problems)
 
     def read(self, index: SourceIndex, start: int, stop: int, records: bool = False) -> Structures:
-        """See Source.read."""
+        """
+        See `Source.read`.
+
+        Parameters
+        ----------
+        index : SourceIndex
+            Of this source.
+        start, stop : int
+            Half-open range of structures.
+        records : bool
+            Also fill ``Structures.records``.
+
+        Raises
+        ------
+        SourceError
+            If the range is not there, or the store is gone or damaged.
+        """
+        check_range(index, start, stop)
+        try:
+            return self._read(index, start, stop, records)
+        except (StoreError, OSError) as error:
+            raise SourceError(f"structure store {error}") from error
+
+    def _read(self, index: SourceIndex, start: int, stop: int, records: bool) -> Structures:
         reader = _reader(self.path, plan_path(Path(self.path)).stat().st_mtime_ns)
         counts = np.asarray(index.atom_counts[start:stop], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -93,14 +135,22 @@ def _reader(path: str, made: int) -> RowReader:
 def _ragged(
     reader: RowReader, name: str, first: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Entries of consecutive structures, one read for each stretch without a gap."""
+    """Entries of consecutive structures, without the unused ends of the slots between them."""
     used = np.flatnonzero(counts > 0)
     if not len(used):
         return reader.read(name, 0, 0)
     begin, end = first[used], first[used] + counts[used]
     breaks = np.flatnonzero(begin[1:] != end[:-1]) + 1
-    edges = [0, *breaks.tolist(), len(used)]
-    parts = [reader.read(name, int(begin[a]), int(end[b - 1])) for a, b in pairwise(edges)]
+    stretches = [
+        (int(begin[a]), int(end[b - 1])) for a, b in pairwise([0, *breaks.tolist(), len(used)])
+    ]
+    low, high = stretches[0][0], stretches[-1][1]
+    if high - low <= 2 * counts.sum():
+        # A call of zarr costs more than the few entries that are read for nothing.
+        block = reader.read(name, low, high)
+        parts = [block[a - low : b - low] for a, b in stretches]
+    else:
+        parts = [reader.read(name, a, b) for a, b in stretches]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
