@@ -16,10 +16,9 @@ from ase.db.sqlite import SQLite3Database
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures._rows import Rows, add_row
 from distdesc.structures.batches import BatchBuilder
+from distdesc.structures.files import SERVERS
 from distdesc.structures.index import FileStamp
 from distdesc.structures.records import PARSE_ERRORS
-
-SERVERS = ("postgresql://", "postgres://")
 
 _PBC_BITS = np.array([1, 2, 4])
 _SUMMARY = "SELECT id, unique_id, mtime, natoms FROM systems WHERE id > ? ORDER BY id LIMIT 10000"

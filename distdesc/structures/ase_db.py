@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distdesc.errors import CampaignError
-from distdesc.structures._ase_databases import SERVERS, open_rows
+from distdesc.structures._ase_databases import open_rows
 from distdesc.structures._rows import read_rows, scan_rows
 from distdesc.structures.batches import BatchBuilder
-from distdesc.structures.files import check_path, find_files
+from distdesc.structures.files import SERVERS, check_path, find_files
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.source import Progress, Structures
 

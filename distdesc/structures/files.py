@@ -20,6 +20,9 @@ UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
 }
 """How to read compressed files, by suffix."""
 
+SERVERS = ("postgresql://", "postgres://")
+"""How paths begin that are no files."""
+
 BLOCK = 2**22
 
 

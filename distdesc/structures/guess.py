@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distdesc.errors import SourceError
-from distdesc.structures._ase_databases import SERVERS
-from distdesc.structures.files import UNPACKERS
+from distdesc.structures.files import SERVERS, UNPACKERS
 
 SUFFIXES = {
     ".db": "ase_db",
