@@ -24,6 +24,9 @@ MAX_PAIRS = 2**17
 PAIR_BYTES = 64
 """Of one pair in memory: vector, numbers, and what the search and the kernel add."""
 
+ATOM_BYTES = 128
+"""Of one atom of a large structure while its bins are searched."""
+
 MAX_NAMES = 2000
 """Features whose names are still written into the attributes."""
 
@@ -87,7 +90,8 @@ class Fingerprint:
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
         # A centre of condensed matter has some hundreds of neighbours; a slice has at least one.
-        return PAIR_BYTES * (2 * MAX_PAIRS + 500) + n_rows * 8 * self.descriptor.n_features
+        slices = PAIR_BYTES * (2 * MAX_PAIRS + 500) + ATOM_BYTES * max_atoms
+        return slices + n_rows * 8 * self.descriptor.n_features
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
@@ -101,7 +105,8 @@ class Fingerprint:
                 environments = next(slices, None)
             if environments is None:
                 break
-            with clock("kernel"):
+            # What float32 cannot hold becomes infinite, and is refused below.
+            with clock("kernel"), np.errstate(over="ignore"):
                 out[row : row + len(environments)] = self.descriptor.compute(environments)
             row += len(environments)
         self._check(out, batch, first)
