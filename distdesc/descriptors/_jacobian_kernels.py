@@ -35,6 +35,7 @@ def _through_rows(table, state, unit, first, last, adjoint):
     term_start, term_left, term_right, term_factor = table[:4]
     for row in range(last - 1, first - 1, -1):
         slope = adjoint[unit + 1 + row]
+        adjoint[unit + 1 + row] = 0.0  # clean for the next invariant
         if slope != 0.0:
             for t in range(term_start[row], term_start[row + 1]):
                 part = slope * term_factor[t]
@@ -44,11 +45,15 @@ def _through_rows(table, state, unit, first, last, adjoint):
 
 @njit(cache=True, nogil=True)
 def _by_moments(table, state, unit, adjoint, out):
-    """Derivatives of all invariants by the moments of one environment: fill (n_features, unit)."""
+    """
+    Derivatives of all invariants by the moments of one environment: fill (n_features, unit).
+
+    `adjoint` is room for a state, zero before the first call.
+    """
     row_start, dot_left, dot_right, dot_length, dot_feature, dot_factor = table[4:5] + table[6:]
     n_sums = row_start[1]
     for dot in range(len(dot_left)):
-        adjoint[:] = 0.0
+        adjoint[:unit] = 0.0
         left, right, length = dot_left[dot], dot_right[dot], dot_length[dot]
         for m in range(length):
             adjoint[left + m] += dot_factor[dot] * state[right + m]
@@ -67,7 +72,7 @@ def contraction_jacobians(moments, table, out):
     n_state = unit + 1 + len(table[0]) - 1
     lanes_state = rows_of_lanes(n_state)
     features = rows_of_lanes(out.shape[1])
-    adjoint = np.empty(n_state)
+    adjoint = np.zeros(n_state)
     for k in range(len(moments)):
         lanes_state[:, :] = 0.0
         lanes_state[:unit, 0] = moments[k]
@@ -184,7 +189,7 @@ def jacobians(
     unit = n_channels * size
     state = rows_of_lanes(unit + len(table[0]))
     features, grad = rows_of_lanes(n_features), rows_of_lanes(3 * size)
-    adjoint, single = np.empty(len(state)), rows_of_lanes(4)
+    adjoint, single = np.zeros(len(state)), rows_of_lanes(4)
     by_moments = np.empty((n_features, unit))
     for start in range(0, len(sequence), WIDTH):
         block = _block(sequence, start)
