@@ -125,7 +125,7 @@ def test_structures_with_a_fingerprint_that_is_not_finite_are_named():
 def test_a_value_too_large_for_float32_is_not_stored_as_infinity():
     batch = make_batch()
     Fingerprint(Shells(scale=1e60)).run(batch, 0, 3, Stopwatch())
-    with pytest.raises(StructureError, match="structure 0: .* not finite"):
+    with pytest.raises(StructureError, match=r"structure 0: .* not finite"):
         Fingerprint(Shells(scale=1e60), dtype="float32").run(batch, 0, 3, Stopwatch())
 
 
