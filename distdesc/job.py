@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from distdesc.errors import CampaignError
 
@@ -130,5 +131,10 @@ def anchored(source: Any, base: Path) -> dict[str, Any]:
 
 def _absolute(path: str, base: Path) -> str:
     if "://" in path:
+        if urlsplit(path).password is not None:
+            raise CampaignError(
+                "[source] path must not hold a password, since it is written into the store; "
+                "give it by the environment (PGPASSWORD) or a password file (~/.pgpass)"
+            )
         return path
     return os.path.normpath(base.absolute() / Path(path).expanduser())

@@ -76,12 +76,14 @@ def test_variables_are_replaced_and_may_have_defaults(tmp_path, monkeypatch):
         ("[store]", "[store]\nshard_rows = 10\nchunk_rows = 3", r"multiple of chunk_rows, got 10"),
         ('[descriptor]\nname = "moment_invariants"\norder = 3', "", r"\[descriptor\] is missing"),
         ("[store]", "[store", r"is not valid TOML"),
+        ("sub/molecules.xyz", "postgresql://me:secret@host/db", r"must not hold a password"),
     ],
 )
 def test_a_wrong_job_is_refused_with_section_key_and_what_is_accepted(tmp_path, old, new, message):
     assert old in JOB
-    with pytest.raises(CampaignError, match=message):
+    with pytest.raises(CampaignError, match=message) as caught:
         Campaign.from_toml(write(tmp_path, JOB.replace(old, new)))
+    assert "secret" not in str(caught.value)
 
 
 def test_a_missing_job_is_named(tmp_path):

@@ -143,7 +143,10 @@ class FrameFile:
 
     def _record(self, text: str, start: int, stop: int, count: int) -> Structure:
         """Record with the header read by ASE and the columns by the C parser."""
-        header = text.split("\n", 2)[1].strip()
+        lines = text.split("\n", 2)
+        if len(lines) < 2:
+            raise _RefusedError("no header line")
+        header = lines[1].strip()
         try:
             info = key_val_str_to_dict(header) if header else {}
         except PARSE_ERRORS as error:
