@@ -132,20 +132,24 @@ class AseFiles:
         for number, items in groupby(places, key=lambda place: place[1][0]):
             wanted = [(structure, frame) for structure, (_, frame) in items]
             first, last = wanted[0][1], wanted[-1][1] + 1
-            images = _read_range(index.files[number], self.format, first, last)
+            images, failure = _read_range(index.files[number], self.format, first, last)
             for structure, frame in wanted:
                 if batch.skip_known(structure):
                     continue
-                if frame - first >= len(images):
-                    raise SourceError(f"{index.files[number].path} has changed: no frame {frame}")
-                batch.add_record(from_atoms(images[frame - first]))
+                if frame - first < len(images):
+                    batch.add_record(from_atoms(images[frame - first]))
+                else:
+                    batch.add_problem(failure or f"{index.files[number].path}: no frame {frame}")
         return batch.finish()
 
 
-def _read_range(stamp: FileStamp, format_name: str, first: int, last: int) -> list[Atoms]:
+def _read_range(
+    stamp: FileStamp, format_name: str, first: int, last: int
+) -> tuple[list[Atoms], str | None]:
     if stamp.size <= CACHED_SIZE:
-        return _read_cached(stamp, format_name)[0][first:last]
-    return _read_frames(stamp.path, format_name, slice(first, last))[0]
+        images, failure = _read_cached(stamp, format_name)
+        return images[first:last], failure
+    return _read_frames(stamp.path, format_name, slice(first, last))
 
 
 def _read_all(stamp: FileStamp, format_name: str) -> tuple[list[Atoms], str | None]:
@@ -168,6 +172,8 @@ def _read_frames(path: str, format_name: str, frames: slice) -> tuple[list[Atoms
             for image in iread(path, frames, format_name or None, do_not_split_by_at_sign=True):
                 images.append(image)  # noqa: PERF402 (those before a failure are kept)
     except _READ_ERRORS as error:
+        if not Path(path).is_file():
+            raise SourceError(f"{path} is gone: {error}") from error
         text = " ".join(str(error).split())[:200]
         return images, f"{path}: ASE cannot read it: {type(error).__name__}: {text}"
     if not images and frames == slice(None):
