@@ -55,7 +55,8 @@ class MomentInvariants:
         ``"independent"``, or ``"full"`` for all of degree one to three.
     parity_odd : bool
         Also pseudoscalars, which tell mirror images apart: up to five of lowest order with
-        ``"independent"``, all of degree three with ``"full"``. One density needs order 4.
+        ``"independent"``, all of degree three with ``"full"``. One density needs order 4, two
+        need order 2.
     species : str
         ``"weights"``, ``"channels"`` or ``"none"``; see `Species`.
     elements : tuple of str
@@ -92,10 +93,11 @@ class MomentInvariants:
         for name in ("parity_odd", "include_centre"):
             if not isinstance(getattr(self, name), bool):
                 raise CampaignError(f"{name} must be true or false, got {getattr(self, name)}")
-        if self.parity_odd and len(species.channels) == 1 and self.order < 4:
+        least = {1: 4, 2: 2}.get(len(species.channels), 1)
+        if self.parity_odd and self.order < least:
             raise CampaignError(
-                f"order must be from 4 to {MAX_ORDER} for parity_odd with one density, "
-                f"got {self.order}"
+                f"order must be from {least} to {MAX_ORDER} for parity_odd with so many densities, "
+                f"{len(species.channels)}, got {self.order}"
             )
 
     @property

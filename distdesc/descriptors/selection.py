@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement, product
+from math import pi
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from distdesc.descriptors.invariants import TOTAL, Coupling, Invariant, Tensor
 
 CHEAP = 100
 """Terms of a coupling that halve its attraction while nothing else shares it."""
-LEAST = 1e-3
+LEAST = 1e-4
 """Part of an invariant's gradient that must be new, relative to its length."""
 N_PSEUDOSCALARS = 5
 """Pseudoscalars that an independent set gets on top, at most."""
@@ -188,6 +190,7 @@ def _pivot(
     kind = 0
     while len(chosen) < wanted:
         scores = np.where(kinds == kind, np.min(new, axis=0) * preference**2, 0.0)
+        scores = np.round(scores, 9)  # or else rounding decides between equals
         scores[chosen] = 0.0
         best = int(np.argmax(scores))
         if np.min(new[:, best]) < LEAST**2 or scores[best] == 0.0:
@@ -214,15 +217,19 @@ def _cost(coupling: Coupling) -> int:
 
 def _generic_points(order: int, n_channels: int) -> NDArray[np.float64]:
     """Moments of random atoms and random moments: shape (n_points, n_channels, n_moments)."""
-    rng = np.random.default_rng(20210419)
+    # of all generators, this one is promised to stay the same in later versions
+    draw = Random(20210419).random
     points: list[list[NDArray[np.float64]]] = []
     for _ in range(2 if n_channels == 1 and order < 10 else 1):
-        directions = rng.normal(size=(n_channels, 18, 3))
-        directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-        places = directions * rng.uniform(0.01, 1.0, size=(n_channels, 18, 1)) ** (1 / 3)
-        weights = rng.uniform(0.5, 1.5, size=(n_channels, 18))
-        points.append([moments(p, w, order) for p, w in zip(places, weights, strict=True)])
-        points.append(list(rng.normal(size=(n_channels, n_moments(order)))))
+        uniform = np.array([[draw() for _ in range(4 * 18)] for _ in range(n_channels)])
+        height, angle, distance, weight = np.moveaxis(uniform.reshape(n_channels, 18, 4), 2, 0)
+        height, angle, distance = 2 * height - 1, 2 * pi * angle, np.cbrt(distance)
+        width = np.sqrt(1 - height**2)
+        directions = np.stack([width * np.cos(angle), width * np.sin(angle), height], axis=2)
+        places = directions * distance[:, :, None]
+        points.append([moments(p, w + 0.5, order) for p, w in zip(places, weight, strict=True)])
+        size = n_moments(order)
+        points.append([np.array([2 * draw() - 1 for _ in range(size)]) for _ in places])
     return np.array(points)
 
 

@@ -37,6 +37,10 @@ BAD = {
         ({"order": 2.0}, "order must be an integer from 1 to 12, got 2.0"),
         ({"order": True}, "order must be an integer from 1 to 12, got True"),
         ({"order": 3, "parity_odd": True}, "order must be from 4 to 12"),
+        (
+            {"order": 1, "parity_odd": True, "species": "channels", "elements": ["H", "C"]},
+            "order must be from 2 to 12 for parity_odd with so many densities, 2, got 1",
+        ),
         ({"invariants": "some"}, 'invariants must be one of independent, full, got "some"'),
         ({"parity_odd": "yes"}, "parity_odd must be true or false, got yes"),
         ({"species": "colours"}, 'species must be one of weights, channels, none, got "colours"'),
