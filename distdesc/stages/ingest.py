@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.errors import StructureError
+from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.index import SourceIndex
-from distdesc.structures.pack import PER_ATOM, SCALARS, Groups, dump_extra, group_of, type_tag
+from distdesc.structures.pack import PER_ATOM, SCALARS, TAGS, Groups, dump_extra, group_of, type_tag
 from distdesc.structures.source import Source, Structure, Structures
 
 SAMPLE = 64
@@ -23,6 +23,9 @@ SAMPLE = 64
 
 LARGEST_CELL = 1024
 """Values of a per-structure array that still make a column."""
+
+RECORD_BYTES = 4096
+"""Of the Python objects of one record without its arrays; measured on QM9."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,19 @@ class Ingest:
     ----------
     columns : tuple of tuple
         ``(array name, group, key, type, dtype, shape)`` of each column; chosen from the data if
-        empty. Groups are ``info``, ``results``, ``arrays`` (per atom) and ``atom_results``
-        (results per atom, such as forces).
+        empty. Groups are ``info``, ``key_value_pairs`` (of databases), ``results``, ``arrays``
+        (per atom) and ``atom_results`` (results per atom, such as forces).
     """
 
     columns: tuple[tuple[Any, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for column in self.columns:
+            if not isinstance(column, tuple) or len(column) != 6 or column[3] not in TAGS:
+                raise CampaignError(
+                    "columns must be left out, or as a plan has them: (array name, group, key, "
+                    f"type, dtype, shape), got {column!r}"
+                )
 
     @property
     def row_kind(self) -> RowKind:
@@ -86,7 +97,7 @@ class Ingest:
 
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
-        return n_rows * 500
+        return n_rows * RECORD_BYTES
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
@@ -156,12 +167,12 @@ def _common_columns(sample: Sequence[Structure]) -> tuple[tuple[Any, ...], ...]:
         for group, values in group_of(record).items():
             for key, value in values.items():
                 tag = type_tag(value)
-                if tag is None:
+                if tag is None or type(key) is not str:
                     continue
                 array = np.asarray(value)
                 shape = array.shape[1:] if group in PER_ATOM else array.shape
                 if np.prod(shape, dtype=int) <= LARGEST_CELL:
-                    found[group, str(key), tag, array.dtype.str, shape] += 1
+                    found[group, key, tag, array.dtype.str, shape] += 1
     names: set[str] = {"n_atoms", "cell", "pbc", "numbers", "positions", "extra", "first_atom"}
     columns = []
     for (group, key, tag, dtype, shape), n in sorted(found.items()):

@@ -164,8 +164,10 @@ class FrameFile:
         if "initial_charges" in arrays or "move_mask" in arrays:
             raise _RefusedError("columns with a meaning to ASE")
         arrays = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in arrays.items()}
+        periodic = np.empty(3, dtype=bool)
+        periodic[:] = pbc
         return Structure(
-            np.array(numbers, dtype=np.int64), positions, cell, np.broadcast_to(pbc, 3).copy(),
+            np.array(numbers, dtype=np.int64), positions, cell, periodic,
             info, arrays, as_results(results),
         )  # fmt: skip
 

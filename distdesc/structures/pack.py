@@ -23,6 +23,9 @@ Groups = Mapping[str, Mapping[str, Any]]
 
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float}
 
+TAGS = (*SCALARS, "scalar", "array")
+"""Kinds of values that a typed column can hold exactly."""
+
 
 def group_of(record: Structure) -> Groups:
     """
@@ -36,7 +39,8 @@ def group_of(record: Structure) -> Groups:
     Returns
     -------
     dict
-        ``info``, ``results`` (per structure), ``arrays`` and ``atom_results`` (per atom).
+        ``info``, ``key_value_pairs`` (of databases, otherwise an entry of info), ``results``
+        (per structure), ``arrays`` and ``atom_results`` (per atom).
     """
     n = len(record.numbers)
     per_atom = {
@@ -44,12 +48,49 @@ def group_of(record: Structure) -> Groups:
         for k, v in record.results.items()
         if k in ATOM_RESULTS and isinstance(v, np.ndarray) and v.shape[:1] == (n,)
     }
+    info = record.info
+    pairs = info.get("key_value_pairs")
+    if type(pairs) is dict and pairs:
+        info = {k: v for k, v in info.items() if k != "key_value_pairs"}
+    else:
+        pairs = {}
     return {
-        "info": record.info,
+        "info": info,
+        "key_value_pairs": pairs,
         "results": {k: v for k, v in record.results.items() if k not in per_atom},
         "arrays": record.arrays,
         "atom_results": per_atom,
     }
+
+
+def put_together(
+    groups: dict[str, dict[str, Any]],
+    numbers: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    pbc: NDArray[np.bool_],
+) -> Structure:
+    """
+    Structure from its geometry and its data by group; undoes `group_of`.
+
+    Parameters
+    ----------
+    groups : dict
+        As `group_of` returns it, empty groups left out or not.
+    numbers : ndarray, shape (n_atoms,), int64
+        Atomic numbers.
+    positions : ndarray, shape (n_atoms, 3), float64
+        In Å.
+    cell : ndarray, shape (3, 3), float64
+        Lattice vectors as rows, in Å.
+    pbc : ndarray, shape (3,), bool
+        Periodic directions.
+    """
+    info = groups.get("info", {})
+    if groups.get("key_value_pairs"):
+        info = {**info, "key_value_pairs": groups["key_value_pairs"]}
+    results = {**groups.get("results", {}), **groups.get("atom_results", {})}
+    return Structure(numbers, positions, cell, pbc, info, groups.get("arrays", {}), results)
 
 
 def type_tag(value: Any) -> str | None:
@@ -122,7 +163,8 @@ def dump_extra(
             k: _encode(v, f"{group}[{k!r}]") for k, v in values.items() if (group, k) not in taken
         }
         if left:
-            rest[group] = left
+            named = all(type(k) is str for k in left)
+            rest[group] = left if named else [[_encode(k, group), v] for k, v in left.items()]
     if absent:
         rest["absent"] = list(absent)
     return json.dumps(rest) if rest else ""
@@ -148,7 +190,11 @@ def load_extra(text: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
         return {}, frozenset()
     data = json.loads(text)
     absent = frozenset(data.pop("absent", ()))
-    return {g: {k: _decode(v) for k, v in values.items()} for g, values in data.items()}, absent
+    groups = {}
+    for group, values in data.items():
+        pairs = values.items() if isinstance(values, dict) else values
+        groups[group] = {_decode(k): _decode(v) for k, v in pairs}
+    return groups, absent
 
 
 def _encode(value: Any, where: str) -> Any:

@@ -17,7 +17,7 @@ from distdesc.store.rows import RowReader
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures.batches import check_range
 from distdesc.structures.index import FileStamp, SourceIndex
-from distdesc.structures.pack import PER_ATOM, from_column, load_extra
+from distdesc.structures.pack import PER_ATOM, from_column, load_extra, put_together
 from distdesc.structures.source import Progress, Structure, Structures
 
 STAGE = "ingest"
@@ -184,14 +184,12 @@ def _records(
                 value = values[name][atoms] if ragged else values[name][k]
                 groups.setdefault(group, {})[key] = from_column(tag, value)
         found.append(
-            Structure(
+            put_together(
+                groups,
                 batch.numbers[atoms].astype(np.int64),
                 batch.positions[atoms].copy(),
                 batch.cells[k].copy(),
                 batch.pbc[k].copy(),
-                groups.get("info", {}),
-                groups.get("arrays", {}),
-                {**groups.get("results", {}), **groups.get("atom_results", {})},
             )
         )
     return found

@@ -22,7 +22,7 @@ from hypothesis.extra import numpy as hnp
 from distdesc import registry
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
-from distdesc.errors import SourceError, StructureError
+from distdesc.errors import CampaignError, SourceError, StructureError
 from distdesc.schema import RowKind
 from distdesc.stages import STAGES
 from distdesc.stages.ingest import Ingest
@@ -32,7 +32,7 @@ from distdesc.store.rows import RowReader
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.index import SourceIndex
-from distdesc.structures.pack import PER_ATOM, from_column, load_extra
+from distdesc.structures.pack import PER_ATOM, from_column, load_extra, put_together
 from distdesc.structures.records import from_atoms, to_atoms
 from distdesc.structures.source import Structure
 from distdesc.structures.structure_store import StructureStore
@@ -90,14 +90,12 @@ def one(stage, out, k, first):
         if name not in absent:
             value = out[name][atoms] if group in PER_ATOM else out[name][k]
             groups.setdefault(group, {})[key] = from_column(tag, value)
-    return Structure(
+    return put_together(
+        groups,
         out["numbers"][atoms].astype(np.int64),
         out["positions"][atoms],
         out["cell"][k],
         out["pbc"][k],
-        groups.get("info", {}),
-        groups.get("arrays", {}),
-        {**groups.get("results", {}), **groups.get("atom_results", {})},
     )
 
 
@@ -128,6 +126,7 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 KEYS = st.sampled_from(["energy", "a", "a b", "a_b", "list", "array", "å/ß", "positions", ""])
+PAIRS = st.one_of(ARRAYS, st.dictionaries(KEYS, SCALARS, max_size=2))
 RESULTS = st.sampled_from(["energy", "stress", "forces", "charges", "dipole", "mine"])
 
 
@@ -136,6 +135,14 @@ def as_objects(values):
     for k, value in enumerate(values):
         array[k] = value
     return array
+
+
+@st.composite
+def infos(draw):
+    info = draw(st.dictionaries(st.one_of(KEYS, st.integers(0, 3)), VALUES, max_size=3))
+    if draw(st.booleans()):
+        info["key_value_pairs"] = draw(PAIRS)
+    return info
 
 
 @st.composite
@@ -153,13 +160,13 @@ def structures(draw):
         draw(hnp.arrays(shape=(n, 3), **reals)),
         draw(hnp.arrays(shape=(3, 3), **reals)),
         draw(hnp.arrays("|b1", 3)),
-        draw(st.dictionaries(KEYS, VALUES, max_size=3)),
+        draw(infos()),
         draw(st.dictionaries(KEYS, st.one_of(per_atom, words), max_size=2)),
         draw(st.dictionaries(RESULTS, st.one_of(st.floats(), forces, ARRAYS), max_size=3)),
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(structures(), min_size=1, max_size=4))
 def test_anything_comes_back_exactly(records):
     _, again = ingested(copy.deepcopy(records))
@@ -167,7 +174,7 @@ def test_anything_comes_back_exactly(records):
         assert_same_structure(record, wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(structures(), st.integers(1, 5))
 def test_what_all_structures_share_gets_columns(record, n):
     stage, again = ingested([record] * n)
@@ -176,7 +183,8 @@ def test_what_all_structures_share_gets_columns(record, n):
     taken = {(group, key) for _, group, key, *_ in stage.columns}
     for key, value in record.info.items():
         plain = type(value) in (bool, float) or isinstance(value, np.float32 | np.int64)
-        assert not (plain and len(record.numbers)) or ("info", key) in taken
+        named = type(key) is str and len(record.numbers)
+        assert not (plain and named) or ("info", key) in taken
 
 
 def labelled(k, n):
@@ -226,6 +234,22 @@ def test_a_structure_that_deviates_from_the_columns_is_kept_all_the_same():
     assert {c[0] for c in stage.columns} >= {"info_id", "info_gap", "info_tensor", "arrays_tags"}
     for record, wanted in zip(again, records, strict=True):
         assert_same_structure(record, wanted)
+
+
+def test_key_value_pairs_of_databases_get_columns():
+    records = [from_atoms(labelled(k, 2)) for k in range(3)]
+    for k, record in enumerate(records):
+        record.info["key_value_pairs"] = {"gap": k / 3, "good": bool(k % 2), "label": "x"}
+    stage, again = ingested(records)
+    names = {c[0] for c in stage.columns}
+    assert {"key_value_pairs_gap", "key_value_pairs_good"} <= names
+    for record, wanted in zip(again, records, strict=True):
+        assert_same_structure(record, wanted)
+
+
+def test_columns_that_are_none_are_refused():
+    with pytest.raises(CampaignError, match="columns must be left out"):
+        Ingest((("a", "info", "a", "text", "<f8", ()),))
 
 
 def test_what_cannot_be_kept_exactly_is_named():
