@@ -20,6 +20,9 @@ WIDTH = 16
 # tables with indirect access. A vector type of its own makes every operation act on all lanes,
 # whatever the instruction set, and accumulators stay in registers. Only operations that IEEE 754
 # rounds exactly are offered, and fusing is explicit: the same bits on every machine.
+#
+# Numba's cache asks only whether the file of the function called has changed: after editing a
+# kernel that others are built on, remove __pycache__.
 
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
 _ANY = ir.Constant(_VECTOR, ir.Undefined)

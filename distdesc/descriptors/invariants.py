@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.couplings import coupling_tensor
-from distdesc.descriptors.density import n_moments, tensors
 
 TOTAL = -1
 """Channel of the sum of all densities."""
@@ -107,15 +106,16 @@ class ContractionTable(NamedTuple):
 class _Builder:
     """Rows and dot products of a table in the making."""
 
-    order: int
+    layout: Sequence[tuple[int, int, int]]
     n_channels: int
 
     def __post_init__(self) -> None:
-        self.unit = self.n_channels * n_moments(self.order)
+        size = sum(2 * l + 1 for _, l, _ in self.layout)
+        self.unit = self.n_channels * size
         self.offset: dict[Tensor | Coupling, int] = {}
         for channel in range(self.n_channels):
-            for n, l, offset in tensors(self.order):
-                place = channel * n_moments(self.order) + offset
+            for n, l, offset in self.layout:
+                place = channel * size + offset
                 self.offset[Tensor(channel, n, l)] = place
                 if self.n_channels == 1:
                     self.offset[Tensor(TOTAL, n, l)] = place
@@ -151,7 +151,7 @@ class _Builder:
 
 
 def contraction_table(
-    invariants: Sequence[Invariant], order: int, n_channels: int
+    invariants: Sequence[Invariant], layout: Sequence[tuple[int, int, int]], n_channels: int
 ) -> ContractionTable:
     """
     Table of some invariants; what they have in common is computed once.
@@ -160,14 +160,14 @@ def contraction_table(
     ----------
     invariants : sequence of Invariant
         Their order is that of the features, and loosely of the work: keep sharers together.
-    order : int
-        Largest n.
+    layout : sequence of tuple of int
+        Tensors of one density, each n, l and the offset of its moments, such as `tensors` gives.
     n_channels : int
         Densities of an environment.
     """
-    build = _Builder(order, n_channels)
+    build = _Builder(layout, n_channels)
     if n_channels > 1:
-        for n, l, _ in tensors(order):
+        for n, l, _ in layout:
             build.place(Tensor(TOTAL, n, l))
     groups: list[tuple[int, list[tuple[int, int, int, int, float]]]] = [(len(build.rows), [])]
     for feature, (left, right) in enumerate(invariants):

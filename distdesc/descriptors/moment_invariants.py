@@ -264,7 +264,8 @@ def _invariants(kind: str, order: int, n_channels: int, odd: bool) -> tuple[Inva
 
 @lru_cache(maxsize=32)
 def _table(kind: str, order: int, n_channels: int, odd: bool) -> ContractionTable:
-    return contraction_table(_invariants(kind, order, n_channels, odd), order, n_channels)
+    chosen = _invariants(kind, order, n_channels, odd)
+    return contraction_table(chosen, tuple(tensors(order)), n_channels)
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,7 @@ from distdesc.engine.plan import Task
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import StageWork, Workspace, open_workspace
 from distdesc.errors import DistdescError, SourceError, StructureError
-from distdesc.schema import RowKind, Status
+from distdesc.schema import ArraySpec, RowKind, Status
 from distdesc.stages.stage import Stage
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.receipts import Receipt, commit, read_receipt
@@ -161,7 +161,11 @@ def _compute(
         place = _place(rows, keep)
         status[place] = Status.OK
         for spec in work.stage.outputs():
-            if not spec.ragged:
+            if spec.ragged:
+                continue
+            if isinstance(place, slice) and place == slice(0, n_rows):
+                arrays[spec.name] = outputs[spec.name].astype(_dtype(spec), copy=False)
+            else:
                 target = arrays.setdefault(spec.name, _empty(work, spec.name, n_rows))
                 target[place] = outputs[spec.name]
     for spec in work.stage.outputs():
@@ -197,8 +201,11 @@ def _place(rows: NDArray[np.int64], keep: NDArray[np.int64]) -> Any:
 
 def _empty(work: StageWork, name: str, n_rows: int) -> NDArray[Any]:
     spec = work.writer.specs[name]
-    dtype = object if spec.dtype == "string" else np.dtype(spec.dtype)
-    return np.full((n_rows, *spec.shape), spec.fill, dtype=dtype)
+    return np.full((n_rows, *spec.shape), spec.fill, dtype=_dtype(spec))
+
+
+def _dtype(spec: ArraySpec) -> np.dtype[Any]:
+    return np.dtype(object if spec.dtype == "string" else spec.dtype)
 
 
 def _run_good(

@@ -129,6 +129,19 @@ def test_a_neighbour_on_the_centre_gives_no_nan():
         assert np.all(np.isfinite(jacobian))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.5, 5.0])
+def test_what_lies_on_or_beyond_the_cutoff_is_not_there(smoothing):
+    vectors, numbers = random_environment(np.random.default_rng(6), 8, 4.9)
+    more = np.vstack([[5.0, 0, 0], vectors, [[0, 0, -5.0], [3.0, 4.0, 1.0]]])
+    descriptor = MomentInvariants(smoothing=smoothing, species="none")
+    without = descriptor.compute(batch([(vectors, numbers)]))
+    within = batch([(more, [1, *numbers, 1, 1])])
+    assert descriptor.compute(within).tobytes() == without.tobytes()
+    jacobian = descriptor.jacobian(within)
+    assert not np.any(jacobian[[0, -2, -1]])
+    assert np.any(jacobian[1:-2], axis=(1, 2)).all()
+
+
 def test_results_do_not_depend_on_where_in_a_block_an_environment_lies():
     rng = np.random.default_rng(5)
     environment = random_environment(rng, 12, 4.0)

@@ -44,7 +44,13 @@ SETTINGS = {
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.profile.enabled": False,
     "distributed.comm.timeouts.connect": "60s",
-    "distributed.nanny.pre-spawn-environ": {**ONE_THREAD, "MALLOC_TRIM_THRESHOLD_": "65536"},
+    # A worker reuses the memory of one shard for the next, instead of giving it back and
+    # having every page cleared again by the kernel.
+    "distributed.nanny.pre-spawn-environ": {
+        **ONE_THREAD,
+        "MALLOC_TRIM_THRESHOLD_": str(2**28),
+        "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    },
 }
 
 
