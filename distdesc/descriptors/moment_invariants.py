@@ -38,8 +38,7 @@ class MomentInvariants:
     moments are taken with the real Zernike functions up to `order`, and couplings of up to three
     of them make the invariants [1]_. The features of ``"independent"`` are as many as the
     moments of all densities less the three rotations (order 1 of one density: less two), and
-    independent of each other at a generic environment. Where three neighbours or more are in
-    general position they determine the moments locally; mirror images have the same fingerprint
+    independent of each other at a generic environment; mirror images have the same fingerprint
     unless `parity_odd`.
 
     Parameters

@@ -44,7 +44,7 @@ class Receipt:
     objects : dict of str to list
         ``[size, XXH3-128]`` of each stored object, by array; arrays without object are absent.
     seconds : dict of str to float
-        Where the time went: ``start``, ``read``, ``neighbours``, ``kernel``, ``write``, …, ``total``.
+        Where the time went: ``start``, ``read``, ``neighbours``, ``kernel``, …, ``total``.
     where : dict
         Host, process id, versions and peak memory (bytes) of the worker.
     finished : float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures._rows import Rows, add_row, read_rows, scan_rows
@@ -153,17 +156,45 @@ class LmdbRows(Rows):
                 yield row, str(xxhash.xxh3_64_hexdigest(data)), count
 
     def add(self, batch: BatchBuilder, ids: list[int]) -> None:
-        """See `Rows.add`."""
-        for row in ids:
-            name = f"{self.name} id {row}"
-            try:
-                found = self._database.get(id=row)
-            except KeyError:
-                found = None
-            except (zlib.error, *PARSE_ERRORS) as error:
-                batch.add_problem(f"{name}: damaged: {error}")
-                continue
-            add_row(batch, found, name)
+        """See `Rows.add`; geometry is taken from a row's JSON without making it an ASE row."""
+        with self._database.env.begin() as transaction:
+            for row in ids:
+                name = f"{self.name} id {row}"
+                data = transaction.get(str(row).encode())
+                if data is None:
+                    add_row(batch, None, name)
+                try:
+                    geometry = None if batch.wants_records else _geometry(data)
+                    found = self._database.get(id=row) if geometry is None else None
+                except (zlib.error, *PARSE_ERRORS) as error:
+                    batch.add_problem(f"{name}: damaged: {error}")
+                    continue
+                if geometry is not None:
+                    batch.add(*geometry)
+                else:
+                    add_row(batch, found, name)
+
+
+def _geometry(data: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Any] | None:
+    """Numbers, positions, cell and periodicity of a row; None if it is not as ASE writes it."""
+    row = json.loads(zlib.decompress(data))
+    values = [row.get(key) for key in ("numbers", "positions", "cell", "pbc")]
+    numbers, positions, cell, pbc = (_array(value) if value else value for value in values)
+    if numbers is None or positions is None or positions.shape != (len(numbers), 3):
+        return None
+    cell = np.zeros((3, 3)) if cell is None else cell
+    pbc = False if pbc is None else pbc
+    if cell.shape != (3, 3) or np.shape(pbc) not in ((), (3,)):
+        return None
+    return numbers, positions, cell, pbc
+
+
+def _array(value: Any) -> NDArray[Any] | None:
+    """Array in the notation of ``ase.io.jsonio``."""
+    if not isinstance(value, dict) or "__ndarray__" not in value:
+        return None
+    shape, dtype, flat = value["__ndarray__"]
+    return np.array(flat, dtype=dtype).reshape(shape)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ def _note(problems: dict[int, str], found: NDArray[np.bool_], reason: str) -> No
         problems.setdefault(int(k), reason)
 
 
-def _owners(batch: Structures, atoms: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _owners(batch: Structures, atoms: Any) -> list[tuple[int, int]]:
     """Structures that have a marked atom, each with the first such atom of the batch."""
     marked = np.flatnonzero(atoms)
     if not len(marked):
@@ -123,7 +124,7 @@ def _check_sizes(batch: Structures, limits: Limits, problems: dict[int, str]) ->
 
 
 def _check_positions(batch: Structures, limits: Limits, problems: dict[int, str]) -> None:
-    x = batch.positions
+    x: NDArray[np.float64] = batch.positions
     # One pass for the rule: comparisons with NaN are false.
     if bool((np.abs(x) <= limits.max_coordinate).all()):
         return
