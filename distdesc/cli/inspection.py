@@ -105,9 +105,7 @@ def report(path: Path, as_json: bool, features: int) -> None:
     show_default=True,
     help="Shards of each stage to compute anew and compare bit for bit.",
 )
-@click.option(
-    "--repair", is_flag=True, help="Withdraw faulty receipts; run again after it."
-)
+@click.option("--repair", is_flag=True, help="Withdraw faulty receipts; run again after it.")
 def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
     """
     Check every object of a store against its receipt, and compute a sample anew.

@@ -121,9 +121,7 @@ class Source(Protocol):
         """Whether a range can be read without what comes before it; compressed text is not."""
         ...
 
-    def scan(
-        self, progress: Progress | None = None, scratch: Path | None = None
-    ) -> SourceIndex:
+    def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         Read the source once and say how many atoms each structure has and where it is.
 
@@ -142,9 +140,7 @@ class Source(Protocol):
         """
         ...
 
-    def read(
-        self, index: SourceIndex, start: int, stop: int, records: bool = False
-    ) -> Structures:
+    def read(self, index: SourceIndex, start: int, stop: int, records: bool = False) -> Structures:
         """
         Structures ``start`` to ``stop``, touching nothing else of the source.
 

@@ -148,7 +148,7 @@ def _check_species(
     accepted = np.zeros(256, dtype=bool)
     accepted[list(accepted_numbers)] = True
     numbers = batch.numbers
-    unknown = (numbers < 1) | (numbers > 255) | ~accepted[np.clip(numbers, 0, 255)]
+    unknown = ~accepted[np.clip(numbers, 0, 255)]
     if not unknown.any():
         return
     several = len(accepted_numbers) <= 12

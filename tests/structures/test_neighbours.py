@@ -82,6 +82,7 @@ STRUCTURES = {
     "large slab": crystal(np.diag([30.0, 25.0, 10.0]), 500, (True, True, False)),
     "wire along y": crystal(SKEWED, 6, (False, True, False)),
     "large wire along z": crystal(np.diag([8.0, 8.0, 200.0]), 600, (False, False, True)),
+    "chain along x": crystal(np.diag([1.3, 0, 0]), 2, (True, False, False)),
     "chain without other vectors": Atoms("C", cell=[[0, 0, 1.3], [0] * 3, [0] * 3], pbc=[1, 0, 0]),
 }
 

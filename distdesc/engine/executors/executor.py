@@ -40,6 +40,13 @@ class Executor(Protocol):
     Runs tasks, in any order, each at least once until it is done or all attempts failed.
 
     Made by ``Executor(execution, attempts)`` and used as a context manager.
+
+    Parameters
+    ----------
+    execution : Execution
+        How tasks are run.
+    attempts : int
+        How often a task is tried.
     """
 
     def __init__(self, execution: Execution, attempts: int) -> None: ...
