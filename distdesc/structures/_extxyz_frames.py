@@ -26,6 +26,8 @@ PLAIN_COLUMNS = "species:S:1:pos:R:3"
 # The C parser lets integers overflow and reads logicals by rules of its own, so that columns
 # other than text and reals are left to ASE.
 _SAFE_COLUMNS = re.compile(r"(Z:I:1|species:I:1|\w+:[SR]:[1-9]\d*)(:(Z:I:1|\w+:[SR]:[1-9]\d*))*")
+_COLUMNS = re.compile(r"""^[^\n]*\n[^\n]*Properties="?([^\s"]*)""")
+_NO_POSITIONS = "no columns of positions"
 _COLUMN_NAMES = {"pos": "positions", "Z": "numbers", "charge": "charges", "species": "symbols"}
 _C_ERRORS = (cextxyz.ExtXYZError, ValueError, EOFError, MemoryError)
 
@@ -114,7 +116,11 @@ class FrameFile:
         try:
             return self._record(text, start, stop, count)
         except _RefusedError:
-            return _record_by_ase(text)
+            record = _record_by_ase(text)
+        if len(record.numbers) != count:
+            n = len(record.numbers)
+            raise UnreadableError(f"ASE makes {n} atoms of a frame that announces {count}")
+        return record
 
     def _text(self, start: int, stop: int) -> str:
         self._bytes.seek(start)
@@ -179,10 +185,10 @@ def _atoms(arrays: dict[str, NDArray[Any]]) -> tuple[Any, NDArray[np.float64]]:
     symbols = arrays.pop("symbols", None)
     numbers = arrays.pop("numbers", symbols)
     positions = arrays.pop("positions", None)
-    if numbers is None or positions is None or positions.ndim != 2 or positions.shape[1] != 3:
-        raise UnreadableError("columns with species and positions are missing")
-    if numbers.ndim != 1:
-        raise _RefusedError("several columns of species")
+    if positions is None:
+        raise UnreadableError(_NO_POSITIONS)
+    if numbers is None or numbers.ndim != 1 or positions.ndim != 2 or positions.shape[1] != 3:
+        raise _RefusedError("no column of species, or several; or not three of positions")
     if numbers.dtype.kind in "iu":
         return numbers, positions
     try:
@@ -219,6 +225,10 @@ def _voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _record_by_ase(text: str) -> Structure:
+    columns = _COLUMNS.search(text)
+    if columns and not {"pos", "positions"} & set(columns[1].split(":")[::3]):
+        # ASE would put all atoms at the origin.
+        raise UnreadableError(_NO_POSITIONS)
     try:
         atoms: Atoms = next(iter(read_xyz(io.StringIO(text), 0)))
     except KeyError as error:

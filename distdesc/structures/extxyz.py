@@ -23,7 +23,8 @@ class ExtxyzFiles:
     What is not a frame (garbage, a wrong number of atoms, a file cut short) becomes a structure
     without atoms whose problem names file, line and what was found, up to the next line that is
     a number of atoms followed by that many lines with at least four columns. Info, arrays and
-    results are those of ASE's reader; constraints (``move_mask``) are not kept.
+    results are those of ASE's reader; constraints (``move_mask``) are not kept. A frame whose
+    labels alone cannot be read has a geometry, but no record.
 
     Parameters
     ----------

@@ -158,6 +158,8 @@ def test_whatever_ase_writes_is_read_as_ase_reads_it(tmp_path, images):
         '1\nLattice="3.0 0 0 0 4 0 0.5 0 5" pbc="T F T"\nCL 0 0 0.5\n',
         '1\nLattice="99999999999 0 0 0 4 0 0 0 5"\nH 0 0 0.5\n',
         "1\nProperties=species:S:1:pos:R:3:charge:R:1:k:I:1:b:L:1\nH 0 0 0.5 1 -7 T\n",
+        "1\nProperties=pos:R:3:charge:R:1:tags:I:1\n0 0 0.5 7 1\n",
+        "1\nProperties=pos:R:3:x:R:1\n0 0 0.5 7\n",
         "1\nProperties=pos:R:3:Z:I:1\n0 0 0.5 7\n",
         "1\nProperties=species:S:1:pos:R:3:initial_charges:R:1\nH 0 0 0.5 2.5\n",
         "0\nProperties=species:S:1:pos:R:3\n",
@@ -255,6 +257,21 @@ def test_a_frame_that_no_parser_reads_keeps_its_atoms_in_the_index(scanned):
     assert list(batch.problems) == [1]
     assert "x.xyz line 5" in batch.problems[1]
     assert batch.numbers.tolist() == [7, 7, 0, 0, 0, 7, 7]
+
+
+@pytest.mark.parametrize("columns", ["foo:R:4", "Z:I:1:foo:R:3", "species:I:1:foo:I:3", "foo:X:4"])
+def test_a_frame_without_positions_is_a_problem_and_not_made_up(scanned, columns):
+    source, index = scanned(f"1\nProperties={columns}\n1 2 3 4\n{DIMER}")
+    for records in (False, True):
+        assert list(read_all(source, index, records).problems) == [0]
+
+
+def test_a_frame_with_unreadable_labels_has_a_geometry_but_no_record(scanned):
+    source, index = scanned(WATER.replace("pbc", 'a="_JSON [1," pbc'))
+    assert not read_all(source, index).problems
+    batch = read_all(source, index, records=True)
+    assert "JSONDecodeError" in batch.problems[0]
+    assert batch.records == [None]
 
 
 def test_frames_and_lines_may_be_cut_by_the_buffer(scanned, monkeypatch):
