@@ -27,6 +27,7 @@ PLAIN_COLUMNS = "species:S:1:pos:R:3"
 # other than text and reals are left to ASE.
 _SAFE_COLUMNS = re.compile(r"(Z:I:1|species:I:1|\w+:[SR]:[1-9]\d*)(:(Z:I:1|\w+:[SR]:[1-9]\d*))*")
 _COLUMNS = re.compile(r"""^[^\n]*\n[^\n]*Properties="?([^\s"]*)""")
+_LATTICE = re.compile(rb'\bLattice="([-+.\d\seE]*)"')
 _NO_POSITIONS = "no columns of positions"
 _COLUMN_NAMES = {"pos": "positions", "Z": "numbers", "charge": "charges", "species": "symbols"}
 _C_ERRORS = (cextxyz.ExtXYZError, ValueError, EOFError, MemoryError)
@@ -91,7 +92,8 @@ class FrameFile:
         """
         try:
             info, columns = self._columns(start, stop, count, None)
-            return (*_atoms(dict(columns)), *_lattice(info))
+            self._check_integers(info.get("Lattice"), start)
+            return (*_atoms(columns), *_lattice(info))
         except _RefusedError:
             record = self.record(start, stop, count)
             return record.numbers, record.positions, record.cell, record.pbc
@@ -146,6 +148,21 @@ class FrameFile:
         if n != count or cextxyz.cftell(self._c) != stop:
             raise _RefusedError(f"the C parser reads another frame than the one of {count} atoms")
         return info, columns
+
+    def _check_integers(self, lattice: Any, start: int) -> None:
+        """Refuse a lattice with integers that overflowed, which the C parser does not notice."""
+        if not isinstance(lattice, np.ndarray) or lattice.dtype.kind not in "if":
+            return
+        if np.any((lattice == np.rint(lattice)) & (lattice != 0)):
+            self._bytes.seek(start)
+            self._bytes.readline()
+            found = _LATTICE.search(self._bytes.readline())
+            try:
+                values = [float(v) for v in found[1].split()] if found else []
+            except ValueError:
+                values = []
+            if values != lattice.ravel(order="F").tolist():
+                raise _RefusedError(f"Lattice {lattice}")
 
     def _record(self, text: str, start: int, stop: int, count: int) -> Structure:
         """Record with the header read by ASE and the columns by the C parser."""
@@ -214,8 +231,7 @@ def _lattice(info: dict[str, Any]) -> tuple[NDArray[np.float64], Any]:
         raise _RefusedError(f"pbc {pbc}")
     if lattice is None:
         return np.zeros((3, 3)), np.asarray(pbc, dtype=bool)
-    # Integers may have overflowed in the C parser; ASE's are 64 bit wide.
-    if np.shape(lattice) != (3, 3) or lattice.dtype == np.int32:
+    if np.shape(lattice) != (3, 3) or lattice.dtype.kind not in "if":
         raise _RefusedError(f"Lattice {lattice}")
     return np.ascontiguousarray(lattice.T, dtype=np.float64), np.asarray(pbc, dtype=bool)
 
