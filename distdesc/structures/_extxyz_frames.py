@@ -26,7 +26,7 @@ PLAIN_COLUMNS = "species:S:1:pos:R:3"
 # The C parser lets integers overflow and reads logicals by rules of its own, so that columns
 # other than text and reals are left to ASE.
 _SAFE_COLUMNS = re.compile(r"(Z:I:1|species:I:1|\w+:[SR]:[1-9]\d*)(:(Z:I:1|\w+:[SR]:[1-9]\d*))*")
-_COLUMNS = re.compile(r"""^[^\n]*\n[^\n]*Properties="?([^\s"]*)""")
+_COLUMNS = re.compile(r"""^[^\n]*\n[^\n]*Properties=[\"'{\[]?([\w:]*)""")
 _LATTICE = re.compile(rb'\bLattice="([-+.\d\seE]*)"')
 _NO_POSITIONS = "no columns of positions"
 _COLUMN_NAMES = {"pos": "positions", "Z": "numbers", "charge": "charges", "species": "symbols"}
@@ -126,7 +126,10 @@ class FrameFile:
 
     def _text(self, start: int, stop: int) -> str:
         self._bytes.seek(start)
-        data = self._bytes.read(stop - start)
+        data = self._bytes.read(stop - start + 1)
+        if len(data) < stop - start or (len(data) > stop - start and data[-2:-1] != b"\n"):
+            raise UnreadableError("the frame does not end where it did: the file has changed")
+        data = data[: stop - start]
         try:
             return data.decode()
         except UnicodeDecodeError:
@@ -143,7 +146,6 @@ class FrameFile:
         try:
             n, info, columns = cextxyz.read_frame_dicts(self._c, comment=header, use_cleri=False)
         except _C_ERRORS as error:
-            cextxyz.cfseek(self._c, stop, 0)
             raise _RefusedError(str(error)) from error
         if n != count or cextxyz.cftell(self._c) != stop:
             raise _RefusedError(f"the C parser reads another frame than the one of {count} atoms")

@@ -247,6 +247,14 @@ def test_key_value_pairs_of_databases_get_columns():
         assert_same_structure(record, wanted)
 
 
+def test_keys_that_read_the_same_get_columns_of_their_own():
+    info = {"a b": 1, "a_b": 2, "a-b": 3, "ä": 4, "": 5}
+    record = Structure(np.ones(1, int), np.zeros((1, 3)), np.zeros((3, 3)), np.zeros(3, bool), info)
+    stage, (again,) = ingested([record])
+    assert len({c[0] for c in stage.columns}) == 5
+    assert_same_structure(again, record)
+
+
 def test_columns_that_are_none_are_refused():
     with pytest.raises(CampaignError, match="columns must be left out"):
         Ingest((("a", "info", "a", "text", "<f8", ()),))

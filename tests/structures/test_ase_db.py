@@ -174,6 +174,10 @@ def test_the_digest_follows_changes_and_not_places(sqlite, tmp_path):
     copy.write_bytes(sqlite.read_bytes())
     assert AseDatabase(str(copy)).scan().digest == digest
     with ase.db.connect(copy) as database:
+        database.update(3, gap=9.5)
+    assert AseDatabase(str(copy)).scan().digest != digest
+    copy.write_bytes(sqlite.read_bytes())
+    with ase.db.connect(copy) as database:
         atoms = database.get_atoms(id=2)
         atoms.positions[0, 0] += 1e-9
         database.update(2, atoms)

@@ -163,6 +163,7 @@ def test_whatever_ase_writes_is_read_as_ase_reads_it(tmp_path, images):
         "1\nProperties=species:S:1:pos:R:3:charge:R:1:k:I:1:b:L:1\nH 0 0 0.5 1 -7 T\n",
         "1\nProperties=pos:R:3:charge:R:1:tags:I:1\n0 0 0.5 7 1\n",
         "1\nProperties=pos:R:3:x:R:1\n0 0 0.5 7\n",
+        "1\nProperties={species:S:1:pos:R:3:tags:I:1}\nH 0 0 0.5 2\n",
         "1\nProperties=pos:R:3:Z:I:1\n0 0 0.5 7\n",
         "1\nProperties=species:S:1:pos:R:3:initial_charges:R:1\nH 0 0 0.5 2.5\n",
         "0\nProperties=species:S:1:pos:R:3\n",
@@ -213,6 +214,8 @@ def test_unknown_species_are_a_problem_of_their_frame(scanned):
     ("damage", "counts", "problem"),
     [
         (WATER.replace("3\n", "4\n", 1), [0, 2], "line 1: announces 4 atoms, but line 6 is not an"),
+        ("garbage\n0\nand so on\n", [0, 2], "line 1: expected a number of atoms, found 'garbage'"),
+        (WATER.replace(" 0.1173", ""), [0, 2], "line 1: announces 3 atoms, but line 3 is not an"),
         ("garbage\n1 2 3\n", [0, 2], "line 1: expected a number of atoms, found 'garbage'"),
         (b"\x00\xff\n\xfe\x01\n17\n\n".decode("latin-1"), [0, 2], "line 1: expected a number"),
         ("-3\n" + WATER[2:], [0, 2], "line 1: expected a number of atoms, found '-3'"),
@@ -262,11 +265,40 @@ def test_a_frame_that_no_parser_reads_keeps_its_atoms_in_the_index(scanned):
     assert batch.numbers.tolist() == [7, 7, 0, 0, 0, 7, 7]
 
 
-@pytest.mark.parametrize("columns", ["foo:R:4", "Z:I:1:foo:R:3", "species:I:1:foo:I:3", "foo:X:4"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "foo:R:4",
+        "Z:I:1:foo:R:3",
+        "species:I:1:foo:I:3",
+        "foo:X:4",
+        "forces:R:3:energies:R:1 other_Properties=pos:R:3",
+    ],
+)
 def test_a_frame_without_positions_is_a_problem_and_not_made_up(scanned, columns):
     source, index = scanned(f"1\nProperties={columns}\n1 2 3 4\n{DIMER}")
     for records in (False, True):
         assert list(read_all(source, index, records).problems) == [0]
+
+
+def test_integers_that_overflow_are_a_problem_and_not_other_integers(scanned):
+    source, index = scanned(f"1\n{HEADER.replace('R:3', 'R:3:tags:I:1')}\nH 0 0 0 4294967301\n")
+    assert list(read_all(source, index, records=True).problems) == [0]
+
+
+def test_a_frame_that_no_longer_ends_where_it_did_is_not_read(scanned, tmp_path):
+    source, index = scanned(WATER + DIMER)
+    (tmp_path / "x.xyz").write_text(WATER.replace("0.4692", "0.46920001") + DIMER)
+    for records in (False, True):
+        problems = read_all(source, index, records).problems
+        assert sorted(problems) == [0, 1]
+        assert "the file has changed" in problems[0]
+
+
+def test_an_atom_line_without_a_frame_before_it_blames_no_frame(scanned):
+    _, index = scanned("H 0.0 0.0 0.0\n" + DIMER)
+    assert index.atom_counts.tolist() == [0, 2]
+    assert sorted(index.problems) == [0]
 
 
 def test_a_frame_with_unreadable_labels_has_a_geometry_but_no_record(scanned):
@@ -330,6 +362,9 @@ def test_an_empty_file_is_refused_by_name_but_not_among_others(scanned, tmp_path
 
 
 def test_files_come_in_the_order_of_the_list_and_globs_in_that_of_their_names(scanned, tmp_path):
+    for name in "hbfdacge":
+        scanned(f"{'abcdefgh'.index(name)}\n\n" + "H 0 0 0\n" * "abcdefgh".index(name), name)
+    assert ExtxyzFiles(str(tmp_path / "?")).scan().atom_counts.tolist() == list(range(8))
     scanned(WATER, "b.xyz")
     scanned(DIMER, "a.xyz")
     paths = (str(tmp_path / "b.xyz"), str(tmp_path / "a.xyz"))

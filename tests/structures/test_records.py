@@ -36,6 +36,7 @@ def test_atoms_do_not_share_data_with_their_structure():
     atoms = to_atoms(structure)
     atoms.positions += 1
     atoms.info["nested"]["a"].append(2)
+    atoms.arrays["small"][0] = 9
     atoms.calc.results["forces"][0, 0] = 7
     assert_same_structure(structure, from_atoms(example()))
 
