@@ -272,7 +272,7 @@ def test_a_frame_that_no_parser_reads_keeps_its_atoms_in_the_index(scanned):
         "Z:I:1:foo:R:3",
         "species:I:1:foo:I:3",
         "foo:X:4",
-        "forces:R:3:energies:R:1 other_Properties=pos:R:3",
+        "forces:R:3:magmoms:I:1 other_Properties=pos:R:3",
     ],
 )
 def test_a_frame_without_positions_is_a_problem_and_not_made_up(scanned, columns):
