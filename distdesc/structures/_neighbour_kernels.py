@@ -290,6 +290,14 @@ def _brute_periodic(
 
 
 @njit(cache=True, nogil=True)
+def _folded(b, n, height):
+    """Bin of the cell that a bin number stands for; -1 if there is none in an open direction."""
+    if height < np.inf:
+        return b % n
+    return b if 0 <= b < n else -1
+
+
+@njit(cache=True, nogil=True)
 def _binned(
     mode, positions, start, stop, c0, c1, frame, reciprocal, heights,
     cutoff, cursor, vectors, neighbours,
@@ -319,7 +327,7 @@ def _binned(
     bins = np.ones(3, np.int64)
     widths = np.ones(3, np.float64)
     reaches = np.zeros(3, np.int64)
-    side = reach
+    side = reach / 2
     while True:
         total = 1.0
         for a in range(3):
@@ -362,12 +370,32 @@ def _binned(
             for a in range(3):
                 wrapped[o, x] -= wraps[m, a] * frame[a, x]
 
+    # Most atoms of a large structure are far from the few centres of a slice: one look at the
+    # bin of an atom tells.
+    busy = np.zeros(bins[0] * bins[1] * bins[2], np.bool_)
+    for ba in range(bins[0]):
+        for bb in range(bins[1]):
+            for bc in range(bins[2]):
+                b = (ba * bins[1] + bb) * bins[2] + bc
+                if begin[b] == begin[b + 1]:
+                    continue
+                for na in range(ba - reaches[0], ba + reaches[0] + 1):
+                    ma = _folded(na, bins[0], heights[0])
+                    for nb in range(bb - reaches[1], bb + reaches[1] + 1):
+                        mb = _folded(nb, bins[1], heights[1])
+                        for nc in range(bc - reaches[2], bc + reaches[2] + 1):
+                            mc = _folded(nc, bins[2], heights[2])
+                            if ma >= 0 and mb >= 0 and mc >= 0:
+                                busy[(ma * bins[1] + mb) * bins[2] + mc] = True
+
     near = reach * reach
     own_wrap = np.zeros(3, np.int64)
     b0 = np.zeros(3, np.int64)
     b1 = np.zeros(3, np.int64)
     own = np.zeros(3, np.float64)
     for j in range(start, stop):
+        home = 0
+        inside = True
         for x in range(3):
             own[x] = positions[j, x]
         for a in range(3):
@@ -386,21 +414,26 @@ def _binned(
                 b = math.floor(min(max((place - low[a]) / widths[a], -1e9), 1e9))
                 b0[a] = max(b - reaches[a], 0)
                 b1[a] = min(b + reaches[a], bins[a] - 1)
+                inside = inside and 0 <= b < bins[a]
+            home = home * bins[a] + b
+        if inside and not busy[home]:
+            continue
         # From high to low bins, because the image of the centre counts against the shift.
         for ba in range(b1[0], b0[0] - 1, -1):
             qa = ba // bins[0]
             for bb in range(b1[1], b0[1] - 1, -1):
                 qb = bb // bins[1]
-                for bc in range(b1[2], b0[2] - 1, -1):
-                    qc = bc // bins[2]
-                    b = (ba - qa * bins[0]) * bins[1] + bb - qb * bins[1]
-                    b = b * bins[2] + bc - qc * bins[2]
-                    if begin[b] == begin[b + 1]:
+                line = ((ba - qa * bins[0]) * bins[1] + bb - qb * bins[1]) * bins[2]
+                # Bins that follow each other along the last direction, image by image.
+                for qc in range(b1[2] // bins[2], b0[2] // bins[2] - 1, -1):
+                    o0 = begin[line + max(b0[2] - qc * bins[2], 0)]
+                    o1 = begin[line + min(b1[2] - qc * bins[2], bins[2] - 1) + 1]
+                    if o0 == o1:
                         continue
                     x0 = own[0] - (qa * frame[0, 0] + qb * frame[1, 0] + qc * frame[2, 0])
                     y0 = own[1] - (qa * frame[0, 1] + qb * frame[1, 1] + qc * frame[2, 1])
                     z0 = own[2] - (qa * frame[0, 2] + qb * frame[1, 2] + qc * frame[2, 2])
-                    for o in range(begin[b], begin[b + 1]):
+                    for o in range(o0, o1):
                         x = x0 - wrapped[o, 0]
                         y = y0 - wrapped[o, 1]
                         z = z0 - wrapped[o, 2]

@@ -51,11 +51,11 @@ def job(make, tmp_path):
 
 
 def wait_for_shards(path: Path, n: int) -> None:
-    for _ in range(1200):
+    for _ in range(3600):
         if len(done_shards(path, "fingerprint")) >= n:
             return
         time.sleep(0.05)
-    pytest.fail("no shards within a minute")
+    pytest.fail("no shards within three minutes")
 
 
 @pytest.mark.parametrize("victim", ["client", "worker"])
@@ -73,7 +73,7 @@ def test_a_killed_process_costs_nothing_but_time(job, victim, make):
                 if "spawn_main" in " ".join(p.cmdline())
             ]
             workers[0].kill()
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=200)
             assert process.returncode == 0, output.decode()
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -82,7 +82,7 @@ def test_a_killed_process_costs_nothing_but_time(job, victim, make):
     if victim == "client":
         assert not open_run(campaign.path).complete
     again = start(campaign.path, file)
-    output, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
     reference = make("reference.zarr", store__shard_rows=16, store__chunk_rows=16)
     run(reference)
@@ -100,6 +100,6 @@ def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
     assert b"the same command goes on" in output
     assert b"Traceback" not in output, output.decode()
     again = start(campaign.path, file)
-    output, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
     assert open_run(campaign.path).complete
