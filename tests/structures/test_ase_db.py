@@ -62,7 +62,8 @@ def assert_equals_ase(path):
     source = AseDatabase(str(path))
     index = source.scan()
     batch = source.read(index, 0, len(index), records=True)
-    rows = list(ase.db.connect(path, use_lock_file=False).select())
+    with ase.db.connect(path, use_lock_file=False) as database:
+        rows = list(database.select())
     assert index.locators[:, 1].tolist() == [row.id for row in rows]
     assert index.atom_counts.tolist() == [row.natoms for row in rows]
     for record, row in zip(batch.records, rows, strict=True):
