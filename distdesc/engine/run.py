@@ -35,6 +35,9 @@ from distdesc.structures.index import SourceIndex
 
 log = logging.getLogger(__name__)
 
+WORTH_WORKERS = 2**24
+"""Bytes of compressed text above which workers ingest it."""
+
 SYSTEMIC = 3
 """Shards that may fail while none has succeeded, before the run is stopped."""
 
@@ -164,7 +167,7 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
             "source": sections["source"],
             "stage": [{"name": "ingest"}],
             "store": {"path": str(store)},
-            "execution": {**sections["execution"], "executor": "serial"},
+            "execution": sections["execution"] if _is_large(campaign) else {"executor": "serial"},
             "limits": {**sections["limits"], "quarantined_fraction": 1.0},
         }
     )
@@ -172,6 +175,13 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
     return Campaign.from_dict(
         {**sections, "source": {"name": "structure_store", "path": str(store)}}
     )
+
+
+def _is_large(campaign: Campaign) -> bool:
+    """Whether an ingest is worth starting workers for."""
+    path = campaign.sections["source"]["path"]
+    files = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    return any(not f.is_file() or f.stat().st_size > WORTH_WORKERS for f in files)
 
 
 def _missing(path: Path, plans: tuple[StagePlan, ...], progress: _Progress) -> dict[str, list[int]]:
