@@ -327,7 +327,7 @@ def _binned(
     bins = np.ones(3, np.int64)
     widths = np.ones(3, np.float64)
     reaches = np.zeros(3, np.int64)
-    side = reach / 2
+    side = reach
     while True:
         total = 1.0
         for a in range(3):
