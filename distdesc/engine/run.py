@@ -5,31 +5,24 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from distdesc import registry
 from distdesc.campaign import Campaign
-from distdesc.engine.events import (
-    Announced,
-    Event,
-    Listener,
-    RunStarted,
-    ShardFailed,
-    ShardFinished,
-)
+from distdesc.engine.events import Announced, Event, Listener, RunStarted
 from distdesc.engine.executors import EXECUTORS
-from distdesc.engine.executors.executor import Executor, Outcome
-from distdesc.engine.plan import StagePlan, Task, assemble, check_memory
+from distdesc.engine.executors.executor import Executor
+from distdesc.engine.ledger import Ledger
+from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import prepare
 from distdesc.engine.scan import INDEX, UNPACKED
 from distdesc.engine.task import run_task
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import DistdescError, RunError
+from distdesc.errors import RunError
 from distdesc.store.lock import ClientLock, client_lock
 from distdesc.store.objects import remove_partials
-from distdesc.store.receipts import Receipt, done_shards, iter_receipts
+from distdesc.store.receipts import done_shards, iter_receipts
 from distdesc.store.written import WrittenPlan, read_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -37,31 +30,6 @@ log = logging.getLogger(__name__)
 
 WORTH_WORKERS = 2**24
 """Bytes of compressed text above which workers ingest it."""
-
-SYSTEMIC = 3
-"""Shards that may fail while none has succeeded, before the run is stopped."""
-
-
-@dataclass
-class _Progress:
-    """What a run knows of itself while it goes on."""
-
-    limit: int
-    done: int = 0
-    failed: list[tuple[Task, str]] = field(default_factory=list)
-    quarantined: set[int] = field(default_factory=set)
-
-    def add(self, receipt: Receipt) -> None:
-        """Count a receipt; raise `RunError` if too much is quarantined."""
-        self.quarantined.update(k for k, _ in receipt.quarantined)
-        if len(self.quarantined) > self.limit:
-            first, reason = receipt.quarantined[-1]
-            raise RunError(
-                f"more than {self.limit} structures are quarantined, the "
-                f"[limits] quarantined_fraction; the last is structure {first}: {reason}. "
-                f"`distdesc status` lists them; correct the input or raise the limit, and run "
-                f"the same command again"
-            )
 
 
 def run(
@@ -102,16 +70,16 @@ def run(
     plan = prepare(campaign, tell, accept_versions)
     with client_lock(campaign.path) as lock:
         plans = stage_plans(campaign.path, plan)
-        progress = _Progress(int(campaign.limits.quarantined_fraction * plan.n_structures))
-        missing = _missing(campaign.path, plans, progress)
+        ledger = Ledger(int(campaign.limits.quarantined_fraction * plan.n_structures))
+        missing = _missing(campaign.path, plans, ledger)
         if any(missing.values()):
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:
                 stage.warm_up()
             tell(Announced("starting workers"))
             with executor_class(campaign.execution, campaign.limits.attempts) as executor:
-                _execute(executor, plan, plans, missing, campaign.path, progress, lock, tell)
-        _finish(campaign.path, progress)
+                _execute(executor, plan, plans, missing, campaign.path, ledger, lock, tell)
+        _finish(campaign.path, ledger)
     return plan
 
 
@@ -184,15 +152,15 @@ def _is_large(campaign: Campaign) -> bool:
     return any(not f.is_file() or f.stat().st_size > WORTH_WORKERS for f in files)
 
 
-def _missing(path: Path, plans: tuple[StagePlan, ...], progress: _Progress) -> dict[str, list[int]]:
+def _missing(path: Path, plans: tuple[StagePlan, ...], ledger: Ledger) -> dict[str, list[int]]:
     """Shards without receipt, by stage; what the others quarantined is counted."""
     missing = {}
     for plan in plans:
         stage = plan.layout.stage
         for receipt in iter_receipts(path, stage):
-            progress.add(receipt)
+            ledger.add(receipt)
         done = done_shards(path, stage)
-        progress.done += len(done)
+        ledger.done += len(done)
         missing[stage] = [s for s in range(plan.layout.n_shards) if s not in done]
     return missing
 
@@ -203,7 +171,7 @@ def _execute(
     plans: tuple[StagePlan, ...],
     missing: dict[str, list[int]],
     path: Path,
-    progress: _Progress,
+    ledger: Ledger,
     lock: ClientLock,
     tell: Listener,
 ) -> None:
@@ -212,7 +180,7 @@ def _execute(
         RunStarted(
             store=str(path),
             shards=sum(p.layout.n_shards for p in plans),
-            shards_done=progress.done,
+            shards_done=ledger.done,
             structures=plan.n_structures,
             rows=sum(p.layout.n_rows for p in plans),
             workers=executor.workers,
@@ -224,32 +192,15 @@ def _execute(
         tasks = stage_plan.tasks(missing[stage_plan.layout.stage])
         for outcome in executor.run(attempt, tasks):
             lock.beat()
-            _account(outcome, progress, tell)
+            ledger.account(outcome, tell)
 
 
-def _account(outcome: Outcome, progress: _Progress, tell: Listener) -> None:
-    if outcome.receipt is not None:
-        progress.done += 1
-        tell(ShardFinished(outcome.receipt))
-        progress.add(outcome.receipt)
-        return
-    error = outcome.error
-    if isinstance(error, (DistdescError, OSError)):
-        # Of the run as a whole, such as a full disk or a changed input: more would follow.
-        raise RunError(f"{outcome.task.key}: {error}") from error
-    reason = f"{type(error).__name__}: {error}"
-    progress.failed.append((outcome.task, reason))
-    tell(ShardFailed(outcome.task.stage, outcome.task.shard, reason))
-    if not progress.done and len(progress.failed) >= SYSTEMIC:
-        raise RunError(f"the first {SYSTEMIC} shards failed, the last with {reason}")
-
-
-def _finish(path: Path, progress: _Progress) -> None:
-    if progress.failed:
-        names = ", ".join(task.key for task, _ in progress.failed[:5])
+def _finish(path: Path, ledger: Ledger) -> None:
+    if ledger.failed:
+        names = ", ".join(task.key for task, _ in ledger.failed[:5])
         raise RunError(
-            f"{len(progress.failed)} shards failed after all attempts ({names}); the last error: "
-            f"{progress.failed[-1][1]}. Run the same command again to try them once more"
+            f"{len(ledger.failed)} shards failed after all attempts ({names}); the last error: "
+            f"{ledger.failed[-1][1]}. Run the same command again to try them once more"
         )
     remove_partials(path)
     shutil.rmtree(path / UNPACKED, ignore_errors=True)

@@ -164,7 +164,10 @@ def read_receipt(path: Path, stage: str, shard: int) -> Receipt | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(f"receipt {file} is damaged: {error}") from error
+        raise StoreError(
+            f"receipt {file} is damaged: {error}; `distdesc verify --repair` withdraws it, and the "
+            f"next run computes its shard"
+        ) from error
 
 
 def revoke(path: Path, stage: str, shard: int) -> None:

@@ -1,0 +1,92 @@
+"""What a run knows of itself while it goes on: done, failed, quarantined, and when to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from distdesc.engine.events import Listener, ShardFailed, ShardFinished
+from distdesc.engine.executors.executor import Outcome
+from distdesc.engine.plan import Task
+from distdesc.errors import DistdescError, RunError
+from distdesc.store.receipts import Receipt
+
+SYSTEMIC = 3
+"""Shards that may fail while none has succeeded, before the run is stopped."""
+
+
+@dataclass
+class Ledger:
+    """
+    Computed from receipts and outcomes, never stored.
+
+    Parameters
+    ----------
+    limit : int
+        Structures that may be quarantined.
+    done : int
+        Shards with a receipt.
+    failed : list of tuple of Task and str
+        Shards given up, with the last error.
+    quarantined : set of int
+        Structures set aside.
+    """
+
+    limit: int
+    done: int = 0
+    failed: list[tuple[Task, str]] = field(default_factory=list)
+    quarantined: set[int] = field(default_factory=set)
+
+    def add(self, receipt: Receipt) -> None:
+        """
+        Count what a receipt quarantined.
+
+        Parameters
+        ----------
+        receipt : Receipt
+            Of any attempt.
+
+        Raises
+        ------
+        RunError
+            If too much is quarantined.
+        """
+        self.quarantined.update(k for k, _ in receipt.quarantined)
+        if len(self.quarantined) > self.limit:
+            last, reason = receipt.quarantined[-1] if receipt.quarantined else (-1, "")
+            raise RunError(
+                f"more than {self.limit} structures are quarantined, the "
+                f"[limits] quarantined_fraction; the last is structure {last}: {reason}. "
+                f"`distdesc status` lists them; correct the input or raise the limit, and run "
+                f"the same command again"
+            )
+
+    def account(self, outcome: Outcome, tell: Listener) -> None:
+        """
+        Count how a task ended.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            What the executor said.
+        tell : callable
+            Told the event.
+
+        Raises
+        ------
+        RunError
+            If the error concerns the whole run, or nothing but errors came so far.
+        """
+        if outcome.receipt is not None:
+            self.done += 1
+            tell(ShardFinished(outcome.receipt))
+            self.add(outcome.receipt)
+            return
+        error = outcome.error
+        if isinstance(error, (DistdescError, OSError)):
+            # Of the run as a whole, such as a full disk or a changed input: more would follow.
+            raise RunError(f"{outcome.task.key}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        self.failed.append((outcome.task, reason))
+        tell(ShardFailed(outcome.task.stage, outcome.task.shard, reason))
+        if not self.done and len(self.failed) >= SYSTEMIC:
+            raise RunError(f"the first {SYSTEMIC} shards failed, the last with {reason}")
