@@ -70,14 +70,10 @@ def test_a_damaged_receipt_is_an_error_that_names_the_file(tmp_path, damage):
         read_receipt(tmp_path, "fingerprint", 1234)
 
 
-def _publish(path, data):
-    return publish(path, data)
-
-
 def test_of_many_processes_that_publish_exactly_one_wins(tmp_path):
     target = tmp_path / "deep" / "object"
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        wins = list(pool.map(_publish, [target] * 20, [bytes([k]) * 1000 for k in range(20)]))
+        wins = list(pool.map(publish, [target] * 20, [bytes([k]) * 1000 for k in range(20)]))
     assert sum(wins) == 1
     assert target.read_bytes() == bytes([wins.index(True)]) * 1000
     assert [f.name for f in target.parent.iterdir()] == ["object"]
