@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import distdesc
+
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_report_header() -> str:
+    """Say which package is tested: the installed one."""
+    return f"distdesc: {Path(distdesc.__file__).parent}"
 
 
 @pytest.fixture(scope="session")

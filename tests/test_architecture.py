@@ -42,7 +42,6 @@ OWNERS = {
     "numcodecs": ["store/"],
     "ase": ["structures/"],
     "extxyz": ["structures/"],
-    "vesin": ["structures/"],
     "lmdb": ["structures/"],
     "click": ["cli/"],
     "rich": ["cli/", "report/text.py"],

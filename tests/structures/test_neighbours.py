@@ -165,6 +165,20 @@ def test_slices_join_to_the_whole_and_keep_to_their_budget():
     assert any(s.offsets[-1] > 200 for s in slices)
 
 
+@pytest.mark.parametrize("pbc", [True, False])
+def test_neighbours_of_a_large_structure_are_those_of_vesin(pbc):
+    vesin = pytest.importorskip("vesin")
+    atoms = crystal([[30.0, 0, 0], [4, 28, 0], [-3, 5, 33]], 2500, pbc=pbc)
+    search = vesin.NeighborList(cutoff=CUTOFF, full_list=True)
+    i, j, vectors = search.compute(atoms.positions, atoms.cell[:], pbc, "ijD")
+    found = build_environments(as_batch(atoms), 0, len(atoms), CUTOFF)
+    centres = np.repeat(found.centres, np.diff(found.offsets))
+    ours = np.column_stack([centres, found.neighbours, found.vectors.round(6)])
+    theirs = np.column_stack([i, j, vectors.round(6)])
+    assert len(ours) > 10_000
+    assert np.allclose(in_order(ours), in_order(theirs), atol=2e-6)
+
+
 def test_a_neighbour_at_the_cutoff_is_not_one():
     batch = as_batch(Atoms("H2", [[0, 0, 0], [0, 0, 2.0]]))
     assert len(build_environments(batch, 0, 2, 2.0).vectors) == 0
