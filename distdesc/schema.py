@@ -49,8 +49,8 @@ class ArraySpec:
         Value of rows that were never computed.
     ragged : bool
         One entry per *atom* of the row's structure, not per row: shard k of the plan owns the
-        slot ``[k * capacity, (k + 1) * capacity)`` of the flat array, and the array ``extent``
-        says where each structure begins and ends.
+        slot ``[k * capacity, (k + 1) * capacity)`` of the flat array, and ``first_atom``
+        and ``n_atoms`` say where each structure is.
     description : str
         One sentence for whoever opens the store.
     attributes : dict

@@ -52,7 +52,7 @@ OWNERS = {
     "concurrent": ["engine/executors/dask.py"],
     "threading": [],
 }
-BROAD_EXCEPT = {"engine/task.py"}
+BROAD_EXCEPT = {"engine/compute.py"}
 
 
 def name_of(file: Path) -> str:

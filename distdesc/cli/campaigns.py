@@ -203,4 +203,4 @@ def _execute(campaign: Campaign, accept_versions: bool) -> None:
     rate = display.structures / display.seconds if display.seconds else 0.0
     out = Console()
     out.print(summary_table(summary, rate, time.perf_counter() - begun))
-    out.print(next_commands(str(path), summary), highlight=False, soft_wrap=True)
+    out.print(next_commands(str(path), summary), highlight=False, soft_wrap=True, markup=False)

@@ -19,6 +19,7 @@ CODES: tuple[tuple[type[DistdescError], int], ...] = (
     (StoreError, 4),
     (RunError, 5),
 )
+STOPPED = 5
 INTERRUPTED = 130
 
 
@@ -39,6 +40,11 @@ def exit_on_errors() -> Iterator[None]:
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped; what is done is kept: the same command goes on with it", err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        where = f": {error.filename}" if error.filename else ""
+        click.echo(f"{error.strerror or error}{where}", err=True)
+        sys.exit(STOPPED)
     except DistdescError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(error), err=True)

@@ -102,6 +102,7 @@ def report(path: Path, as_json: bool, features: int) -> None:
 @click.option(
     "--recompute",
     default=1,
+    type=click.IntRange(0),
     show_default=True,
     help="Shards of each stage to compute anew and compare bit for bit.",
 )
@@ -140,7 +141,7 @@ def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: .npz, .parquet, .xyz or .extxyz.",
 )  # fmt: skip
-@click.option("--structures", default="", metavar="A:B", help="Range of structures; default all.")
+@click.option("--structures", default="", metavar="A:B", help="Structures, half-open; or one.")
 def export(path: Path, output: Path, structures: str) -> None:
     """
     Write a store's rows to a file that other programs read.

@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -84,7 +85,7 @@ class ProgressDisplay:
         match event:
             case Announced(text):
                 self._drop()
-                self.console.print(f"[dim]· {text}[/dim]", soft_wrap=True)
+                self.console.print(f"[dim]· {escape(text)}[/dim]", soft_wrap=True)
             case ScanProgressed(done, total):
                 self._scan(done, total)
             case RunStarted():
@@ -94,7 +95,7 @@ class ProgressDisplay:
                 self.quarantined.update(k for k, _ in receipt.quarantined)
                 self._advance()
             case ShardFailed(stage, shard, reason):
-                self.console.print(f"[red]shard {stage}-{shard:08d} failed:[/red] {reason}")
+                self.console.print(f"[red]shard {stage}-{shard:08d} failed:[/red] {escape(reason)}")
                 self._advance()
 
     def _scan(self, done: int, total: int) -> None:

@@ -77,6 +77,8 @@ class Ledger:
             If the error concerns the whole run, or nothing but errors came so far.
         """
         if outcome.receipt is not None:
+            if outcome.receipt.shard != outcome.task.shard:
+                raise RunError(f"{outcome.task.key} was answered by another shard's receipt")
             self.done += 1
             tell(ShardFinished(outcome.receipt))
             self.add(outcome.receipt)

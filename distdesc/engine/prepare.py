@@ -13,19 +13,24 @@ from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign, digest
 from distdesc.engine.events import Listener
-from distdesc.engine.plan import BLOCK, StagePlan, plan_stage
+from distdesc.engine.plan import BLOCK, StagePlan, plan_stage, shard_table
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
 from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
+from distdesc.engine.workspace import rebuild
 from distdesc.errors import StoreError
 from distdesc.registry import describe
 from distdesc.stages.stage import Stage
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
+from distdesc.store.layout import system_specs
+from distdesc.store.lock import LOCK
+from distdesc.store.objects import PARTIAL
 from distdesc.store.objects import replace as replace_object
 from distdesc.store.written import (
     WrittenPlan,
     plan_path,
     read_plan,
+    read_shard_table,
     write_plan,
     write_shard_table,
 )
@@ -85,6 +90,7 @@ def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> Wr
         check_same_campaign(campaign, plan)
         check_same_versions(path, plan, accept_versions)
         check_same_input(campaign, plan, listener)
+        _restore(path, plan)
         return plan
     _clear_unfinished(path)
     return _create(campaign, listener)
@@ -126,6 +132,24 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
     return written
 
 
+def _restore(path: Path, plan: WrittenPlan) -> None:
+    """Write again what a loss of power or a deletion took: shard tables and empty arrays."""
+    index = SourceIndex.load(path / INDEX)
+    for layout, stage in zip(plan.layouts, rebuild(plan).stages, strict=True):
+        try:
+            whole = read_shard_table(path, layout.stage).shape == (layout.n_shards, 4)
+        except StoreError:
+            whole = False
+        if not whole:
+            log.warning("%s: the shard table of %s is written again", path, layout.stage)
+            write_shard_table(path, layout.stage, shard_table(count_offsets(index), layout))
+        outputs = stage.outputs()
+        for spec in (*outputs, *system_specs(layout.stage, outputs)):
+            if not (path / spec.name / "zarr.json").exists():
+                log.warning("%s: array %s is created again", path, spec.name)
+                create_array(path, layout, spec)
+
+
 def provenance(plan: WrittenPlan) -> dict[str, Any]:
     """
     Attributes of the root group: what the store holds and what it was made from.
@@ -157,12 +181,42 @@ def _described(name: str, stage: Stage) -> dict[str, Any]:
     return found
 
 
-def _clear_unfinished(path: Path) -> None:
-    """Remove what an interrupted creation left; refuse anything that is not ours."""
-    if not path.exists() or not any(path.iterdir()):
+def check_place(path: Path) -> None:
+    """
+    Refuse a place that is neither free nor a store of ours; nothing is changed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+
+    Raises
+    ------
+    StoreError
+        If something else is there.
+    """
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file; choose another [store] path")
+    if not path.exists() or plan_path(path).exists() or (path / BEGUN).exists():
         return
-    if not (path / BEGUN).exists():
+    if any(f for f in path.iterdir() if f.name != "run") or _leftovers(path):
         raise StoreError(
             f"{path} exists and is not a distdesc store; choose another [store] path or move it"
         )
-    shutil.rmtree(path)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """What is in a store besides the lock and the mark of an unfinished creation."""
+    ours = {path / "run", path / BEGUN, path / LOCK}
+    found = {*path.iterdir(), *(path / "run").glob("*")} - ours
+    return [f for f in found if not f.name.endswith(PARTIAL)]
+
+
+def _clear_unfinished(path: Path) -> None:
+    """Remove what an interrupted creation left; the caller holds the lock."""
+    check_place(path)
+    for leftover in _leftovers(path):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()

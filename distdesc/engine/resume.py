@@ -6,11 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Listener
 from distdesc.engine.scan import INDEX, UNPACKED, scan
 from distdesc.engine.workspace import version_differences
-from distdesc.errors import StoreError
+from distdesc.errors import SourceError, StoreError
 from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan
 from distdesc.structures.index import SourceIndex
@@ -100,7 +102,11 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
         If the content has changed.
     """
     folder = campaign.path / INDEX
-    index = SourceIndex.load(folder)
+    try:
+        index = SourceIndex.load(folder)
+    except SourceError as error:
+        listener(Announced(f"{error}; indexing again"))
+        index = SourceIndex(np.empty(0, np.int32), np.empty((0, 1), np.int64), "")
     change = index.changed_file(ignoring=campaign.path / UNPACKED)
     # Unpacked copies are removed when all is done; until then they are needed.
     usable = index.changed_file() is None or is_complete(campaign.path, plan)
@@ -110,7 +116,7 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
     now = scan(campaign, campaign.path / UNPACKED, listener)
     if now.digest != plan.source_digest:
         raise StoreError(
-            f"the input of {campaign.path} has changed since it was begun: {len(index)} → "
+            f"the input of {campaign.path} has changed since it was begun: {plan.n_structures} → "
             f"{len(now)} structures, content {plan.source_digest} → {now.digest}"
             f"{f' ({change})' if change else ''}. Restore the input to go on with this store, or "
             f"choose another [store] path"

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from functools import partial
+from math import floor
 from pathlib import Path
 
 from distdesc import registry
@@ -15,14 +16,15 @@ from distdesc.engine.executors import EXECUTORS
 from distdesc.engine.executors.executor import Executor
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan, assemble, check_memory
-from distdesc.engine.prepare import prepare
+from distdesc.engine.prepare import check_place, prepare
 from distdesc.engine.scan import INDEX, UNPACKED
 from distdesc.engine.task import run_task
+from distdesc.engine.versions import versions
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import RunError
+from distdesc.errors import RunError, StoreError
 from distdesc.store.lock import ClientLock, client_lock
 from distdesc.store.objects import remove_partials
-from distdesc.store.receipts import done_shards, iter_receipts
+from distdesc.store.receipts import done_shards, is_complete, iter_receipts
 from distdesc.store.written import WrittenPlan, read_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -67,11 +69,12 @@ def run(
 
     executor_class = registry.load(EXECUTORS, "execution", campaign.execution.executor)
     campaign = seekable(campaign, listeners, accept_versions)
-    plan = prepare(campaign, tell, accept_versions)
+    check_place(campaign.path)
     with client_lock(campaign.path) as lock:
+        plan = prepare(campaign, tell, accept_versions)
         plans = stage_plans(campaign.path, plan)
-        ledger = Ledger(int(campaign.limits.quarantined_fraction * plan.n_structures))
-        missing = _missing(campaign.path, plans, ledger)
+        ledger = Ledger(floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9))
+        missing = _missing(campaign.path, plan.digest, plans, ledger)
         if any(missing.values()):
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:
@@ -79,7 +82,7 @@ def run(
             tell(Announced("starting workers"))
             with executor_class(campaign.execution, campaign.limits.attempts) as executor:
                 _execute(executor, plan, plans, missing, campaign.path, ledger, lock, tell)
-        _finish(campaign.path, ledger)
+        _finish(campaign.path, plan, ledger)
     return plan
 
 
@@ -121,7 +124,8 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
     if campaign.source.seekable or "ingest" in campaign.stage_names:
         return campaign
     sections = campaign.to_dict()
-    store = campaign.path.with_name(f"{campaign.path.stem}.structures.zarr")
+    stem = campaign.path.name.removesuffix(".zarr")
+    store = campaign.path.with_name(f"{stem}.structures.zarr")
     for listener in listeners:
         listener(
             Announced(
@@ -136,7 +140,7 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
             "stage": [{"name": "ingest"}],
             "store": {"path": str(store)},
             "execution": sections["execution"] if _is_large(campaign) else {"executor": "serial"},
-            "limits": {**sections["limits"], "quarantined_fraction": 1.0},
+            "limits": {"quarantined_fraction": 1.0},
         }
     )
     run(ingest, listeners, accept_versions)
@@ -152,12 +156,19 @@ def _is_large(campaign: Campaign) -> bool:
     return any(not f.is_file() or f.stat().st_size > WORTH_WORKERS for f in files)
 
 
-def _missing(path: Path, plans: tuple[StagePlan, ...], ledger: Ledger) -> dict[str, list[int]]:
+def _missing(
+    path: Path, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger
+) -> dict[str, list[int]]:
     """Shards without receipt, by stage; what the others quarantined is counted."""
     missing = {}
     for plan in plans:
         stage = plan.layout.stage
         for receipt in iter_receipts(path, stage):
+            if receipt.campaign != digest:
+                raise StoreError(
+                    f"receipt of {stage} shard {receipt.shard} is of campaign {receipt.campaign}, "
+                    f"the store of {digest}; `distdesc verify --repair` withdraws it"
+                )
             ledger.add(receipt)
         done = done_shards(path, stage)
         ledger.done += len(done)
@@ -187,7 +198,7 @@ def _execute(
             dashboard=executor.dashboard,
         )
     )
-    attempt = partial(run_task, path, plan.digest)
+    attempt = partial(run_task, path, plan.digest, versions())
     for stage_plan in plans:
         tasks = stage_plan.tasks(missing[stage_plan.layout.stage])
         for outcome in executor.run(attempt, tasks):
@@ -195,12 +206,14 @@ def _execute(
             ledger.account(outcome, tell)
 
 
-def _finish(path: Path, ledger: Ledger) -> None:
+def _finish(path: Path, plan: WrittenPlan, ledger: Ledger) -> None:
     if ledger.failed:
         names = ", ".join(task.key for task, _ in ledger.failed[:5])
         raise RunError(
             f"{len(ledger.failed)} shards failed after all attempts ({names}); the last error: "
             f"{ledger.failed[-1][1]}. Run the same command again to try them once more"
         )
+    if not is_complete(path, plan):
+        raise RunError(f"{path} lacks receipts although all tasks ended; run the command again")
     remove_partials(path)
     shutil.rmtree(path / UNPACKED, ignore_errors=True)

@@ -13,9 +13,9 @@ import numpy as np
 
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.run import stage_plans
-from distdesc.engine.scan import UNPACKED, scan
+from distdesc.engine.scan import scan
 from distdesc.engine.task import recompute
-from distdesc.engine.workspace import Workspace, open_workspace
+from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
 from distdesc.schema import ArraySpec
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
@@ -66,6 +66,8 @@ class Verification:
         Bytes checked.
     recomputed : int
         Shards that were computed anew and compared bit for bit.
+    not_recomputed : str
+        Why no shard could be computed anew; empty otherwise.
     faults : tuple of Fault
         What is wrong; empty if all is well.
     repaired : bool
@@ -78,6 +80,7 @@ class Verification:
     objects: int
     bytes: int
     recomputed: int
+    not_recomputed: str
     faults: tuple[Fault, ...]
     repaired: bool
 
@@ -107,8 +110,6 @@ def verify(
     ------
     StoreError
         If there is no readable plan.
-    SourceError
-        If shards are to be recomputed and the source has changed.
     """
     plan = read_plan(path)
     plans = stage_plans(path, plan)
@@ -128,20 +129,31 @@ def verify(
             if tick is not None:
                 tick(done, total)
     sampled = _sample(path, plans, recomputed, faults) if recomputed else []
-    if sampled:
-        with _workspace(path, plan) as workspace:
-            for stage, shard in sampled:
-                faults += _recomputed_faults(workspace, stage, shard)
+    why = ""
+    try:
+        if sampled:
+            with _workspace(path, plan) as workspace:
+                for stage, shard in sampled:
+                    faults += _recomputed_faults(workspace, stage, shard)
+    except SourceError as error:
+        sampled, why = [], str(error)
     if repair:
         for fault in faults:
             revoke(path, fault.stage, fault.shard)
-    return Verification(str(path), total, done, objects, size, len(sampled), tuple(faults), repair)
+    return Verification(
+        str(path), total, done, objects, size, len(sampled), why, tuple(faults), repair
+    )
 
 
 @contextmanager
 def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
-    """Workspace to compute in; a compressed source is unpacked again for the while."""
-    workspace = open_workspace(path, plan.digest, ignoring=path / UNPACKED)
+    """Workspace to compute in; a source that was unpacked or touched is read again."""
+    changed = version_differences(plan)
+    if changed:
+        text = ", ".join(f"{name} {then} → {now}" for name, (then, now) in changed.items())
+        raise SourceError(f"versions differ from those the store was begun with: {text}")
+    # Files that are not as they were are read again, and their content decides.
+    workspace = open_workspace(path, plan.digest, ignoring=Path("/"))
     if workspace.index.changed_file() is None:
         yield workspace
         return

@@ -11,7 +11,7 @@ from typing import Any
 
 import distdesc
 
-PACKAGES = ("numpy", "numba", "zarr", "ase", "extxyz")
+PACKAGES = ("numpy", "numba", "llvmlite", "zarr", "numcodecs", "ase", "extxyz")
 
 
 @cache

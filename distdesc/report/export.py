@@ -58,12 +58,22 @@ def export(run: Run, output: Path, structures: str = "") -> int:
             f"{run.path} has no fingerprints to export; it has: {', '.join(run.names())}"
         )
     start, stop = _range(structures, run.n_structures)
-    writers[output.suffix](run, output, start, stop)
+    index = SourceIndex.load(run.path / "run" / "index")
+    if str(output.absolute()) in {stamp.path for stamp in index.files}:
+        raise CampaignError(f"output must not be the source itself, got {output}")
+    partial = output.with_name(f".{output.stem}.partial{output.suffix}")
+    try:
+        writers[output.suffix](run, partial, start, stop)
+        partial.rename(output)
+    finally:
+        partial.unlink(missing_ok=True)
     return _rows(run, start, stop)[1] - _rows(run, start, stop)[0]
 
 
 def _range(text: str, n: int) -> tuple[int, int]:
-    first, _, last = text.partition(":")
+    first, colon, last = text.partition(":")
+    if text and not colon:
+        last = str(int(first) + 1) if first.isdigit() else "?"
     try:
         start, stop = int(first or 0), int(last or n)
     except ValueError as error:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -43,9 +44,9 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
     wall : float, optional
         Wall time of the command, in s.
     """
-    table = _facts(f"{summary.path}  [dim]{summary.digest}[/dim]")
+    table = _facts(f"{escape(summary.path)}  [dim]{summary.digest}[/dim]")
     if summary.question:
-        table.add_row("question", summary.question)
+        table.add_row("question", escape(summary.question))
     table.add_row("structures", f"{summary.structures:,}")
     for stage in summary.stages:
         kinds = {"ok": stage.ok, "failed": stage.failed, "quarantined": stage.quarantined}
@@ -66,7 +67,7 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
 def _quarantined(summary: Summary) -> str:
     if not summary.quarantined:
         return "none"
-    kinds = "; ".join(f"{n:,} × {kind}" for kind, n in summary.reasons().most_common(4))
+    kinds = "; ".join(f"{n:,} × {escape(kind)}" for kind, n in summary.reasons().most_common(4))
     return f"[yellow]{len(summary.quarantined):,} structures[/yellow]: {kinds}"
 
 
@@ -98,7 +99,7 @@ def status_table(summary: Summary) -> Table:
         The numbers.
     """
     state = "[green]complete[/green]" if summary.complete else "[yellow]not complete[/yellow]"
-    table = Table(title=f"{summary.path}  {state}", title_justify="left", box=None)
+    table = Table(title=f"{escape(summary.path)}  {state}", title_justify="left", box=None)
     for name in ("stage", "shards", "rows", "ok", "failed", "quarantined", "rows/s"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for s in summary.stages:
@@ -198,9 +199,9 @@ def plan_table(plan: dict[str, Any]) -> Group:
     plan : dict
         What `Preview.to_dict` returned.
     """
-    facts = _facts(plan["store"])
+    facts = _facts(escape(plan["store"]))
     if plan["question"]:
-        facts.add_row("question", plan["question"])
+        facts.add_row("question", escape(plan["question"]))
     facts.add_row("structures", f"{plan['structures']:,}")
     facts.add_row("atoms", f"{plan['atoms']:,}")
     facts.add_row("begun", "yes" if plan["begun"] else "no")
@@ -228,10 +229,11 @@ def verification_table(found: dict[str, Any]) -> Group:
     found : dict
         What `Verification.to_dict` returned.
     """
-    facts = _facts(found["path"])
+    facts = _facts(escape(found["path"]))
     facts.add_row("shards", f"{found['shards_done']:,} of {found['shards']:,} done")
     facts.add_row("objects", f"{found['objects']:,} checked, {size(found['bytes'])}")
-    facts.add_row("computed anew", f"{found['recomputed']} shards, compared bit for bit")
+    anew = f"{found['recomputed']} shards, compared bit for bit"
+    facts.add_row("computed anew", escape(found["not_recomputed"]) or anew)
     good = "[green]none[/green]"
     facts.add_row("faults", f"[red]{len(found['faults'])}[/red]" if found["faults"] else good)
     table = Table(box=None)
@@ -239,7 +241,9 @@ def verification_table(found: dict[str, Any]) -> Group:
         for name in ("shard", "array", "fault"):
             table.add_column(name, overflow="fold")
         for f in found["faults"]:
-            table.add_row(f"{f['stage']}-{f['shard']:08d}", f["array"] or "receipt", f["what"])
+            table.add_row(
+                f"{f['stage']}-{f['shard']:08d}", f["array"] or "receipt", escape(f["what"])
+            )
         done = "receipts withdrawn; run the campaign again" if found["repaired"] else (
             "distdesc verify --repair, then the run command again, computes them anew"
         )  # fmt: skip

@@ -7,11 +7,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distdesc.errors import StoreError
 from distdesc.store.objects import publish
+
+LOCK = "run/client.lock"
+"""The lock, in the store."""
 
 STALE_AFTER = 600.0
 """Seconds without a sign of life after which a client on another host is taken as dead."""
@@ -35,7 +38,8 @@ class ClientLock:
         """Show that this client lives; cheap enough to be called for every shard."""
         if time.monotonic() - self._beat > STALE_AFTER / 20:
             self._beat = time.monotonic()
-            os.utime(self.file)
+            with suppress(FileNotFoundError):
+                os.utime(self.file)
 
 
 @contextmanager
@@ -55,8 +59,8 @@ def client_lock(path: Path) -> Iterator[ClientLock]:
     StoreError
         If another client holds it and is alive.
     """
-    file = path / "run" / "client.lock"
-    me = {"host": socket.gethostname(), "pid": os.getpid()}
+    file = path / LOCK
+    me = _identity(os.getpid())
     while not publish(file, json.dumps(me).encode()):
         holder = _holder(file)
         if holder is not None:
@@ -67,7 +71,9 @@ def client_lock(path: Path) -> Iterator[ClientLock]:
     try:
         yield ClientLock(file)
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            if json.loads(file.read_bytes()) == me:
+                file.unlink()
 
 
 def _holder(file: Path) -> str | None:
@@ -82,12 +88,18 @@ def _holder(file: Path) -> str | None:
         return None
     if host != socket.gethostname():
         return f"process {pid} on {host}" if age < STALE_AFTER else None
-    if pid == os.getpid():
-        return f"this process, {pid}"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return f"process {pid} on this host"
+    # The same number may be another process by now: after a restart, or in a container.
+    return f"process {pid} on this host" if data == _identity(pid) else None
+
+
+def _identity(pid: int) -> dict[str, str | int]:
+    """Host, number and start of a process; the start is 0 if there is no such process."""
+    started = 0
+    with suppress(OSError, ValueError, IndexError):
+        # Field 22 of proc(5), after the name, which may hold anything up to the last bracket.
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        started = int(stat.rpartition(")")[2].split()[19])
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {"host": socket.gethostname(), "pid": pid, "started": started, "boot": boot}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
 from distdesc.store.layout import StageLayout
-from distdesc.store.objects import publish
+from distdesc.store.objects import publish, replace
 
 FORMAT = 1
 """Of plan, receipts and layout; a store of another format is refused."""
@@ -181,7 +182,7 @@ def read_shard_table(path: Path, stage: str) -> NDArray[np.int64]:
     file = shard_table_path(path, stage)
     try:
         table: NDArray[np.int64] = np.load(file, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
     return table
 
@@ -200,5 +201,6 @@ def write_shard_table(path: Path, stage: str, table: NDArray[np.int64]) -> None:
         See `read_shard_table`.
     """
     file = shard_table_path(path, stage)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.save(file, table)
+    data = io.BytesIO()
+    np.save(data, table)
+    replace(file, data.getvalue())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +86,11 @@ class SourceIndex:
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("atom_counts", "locators"):
-            partial = folder / f"{name}.partial.npy"
-            np.save(partial, getattr(self, name))
+            partial = folder / f"{name}.npy.partial"
+            with partial.open("wb") as file:
+                np.save(file, getattr(self, name))
+                file.flush()
+                os.fsync(file.fileno())
             partial.rename(folder / f"{name}.npy")
         meta = {
             "structures": len(self),
@@ -117,7 +121,7 @@ class SourceIndex:
             meta = json.loads((folder / "index.json").read_text())
             counts = np.load(folder / "atom_counts.npy", mmap_mode="r")
             locators = np.load(folder / "locators.npy", mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, KeyError) as error:
             raise SourceError(f"source index {folder} cannot be read: {error}") from error
         if not len(counts) == len(locators) == meta["structures"]:
             raise SourceError(f"source index {folder} is damaged: its arrays differ in length")

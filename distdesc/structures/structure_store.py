@@ -163,7 +163,8 @@ def _records(
     stop: int,
 ) -> list[Structure | None]:
     counts, offsets = np.diff(batch.offsets), batch.offsets
-    columns = [tuple(c) for c in read_plan(Path(path)).identity["stage"][0]["columns"]]
+    stages = read_plan(Path(path)).identity["stage"]
+    columns = next(s["columns"] for s in stages if s["name"] == STAGE)
     values = {}
     for name, group, *_ in columns:
         ragged = group in PER_ATOM

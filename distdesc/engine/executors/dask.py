@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.campaign import Execution
-from distdesc.engine.executors.executor import Attempt, Outcome
+from distdesc.engine.executors.executor import FINAL, Attempt, Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
+from distdesc.store.receipts import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class DaskExecutor:
         self._client: Client | None = None
         self._cluster: LocalCluster | None = None
         self._settings: Any = None
+        self._run = uuid4().hex[:8]
 
     def __enter__(self) -> DaskExecutor:
         settings = {**SETTINGS, "distributed.scheduler.allowed-failures": self.attempts}
@@ -150,15 +153,20 @@ class DaskExecutor:
             task = next(todo, None)
             if task is None:
                 return
+            # Keys are names on a scheduler that other campaigns may share.
+            key = f"{task.key}-{self._run}"
             future = self._connected.submit(
-                attempt, task, key=task.key, retries=self.attempts - 1, pure=False
+                _try, attempt, task, key=key, retries=self.attempts - 1, pure=False
             )
             waiting[future] = task
             done.add(future)
 
     def _outcome(self, future: Future, task: Task) -> Outcome:
         if future.status == "finished":
-            return Outcome(task, receipt=future.result())
+            found = future.result()
+            if isinstance(found, FINAL):
+                return Outcome(task, error=found)
+            return Outcome(task, receipt=found)
         if future.status in ("cancelled", "lost"):
             raise RunError("the Dask scheduler was lost, and with it the tasks under way")
         try:
@@ -176,6 +184,14 @@ class DaskExecutor:
     def _info(self) -> dict[str, Any]:
         workers: dict[str, Any] = self._connected.scheduler_info(n_workers=-1)["workers"]
         return workers
+
+
+def _try(attempt: Attempt, task: Task) -> Receipt | BaseException:
+    """One attempt; errors that another attempt would only hide are given back, not raised."""
+    try:
+        return attempt(task)
+    except FINAL as error:
+        return error
 
 
 def _connect(scheduler: str) -> Client:

@@ -9,10 +9,15 @@ from typing import Protocol
 
 from distdesc.campaign import Execution
 from distdesc.engine.plan import Task
+from distdesc.errors import CampaignError, RunError, StoreError
 from distdesc.store.receipts import Receipt
 
 Attempt = Callable[[Task], Receipt]
 """One attempt of a task; picklable."""
+
+
+FINAL = (CampaignError, RunError, StoreError)
+"""Errors that are not tried again: of the run as a whole, or of attempts that disagree."""
 
 
 @dataclass(frozen=True)

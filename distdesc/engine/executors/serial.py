@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from distdesc.campaign import Execution
-from distdesc.engine.executors.executor import Attempt, Outcome
+from distdesc.engine.executors.executor import FINAL, Attempt, Outcome
 from distdesc.engine.plan import Task
-from distdesc.errors import RunError, SourceError, StoreError
+from distdesc.errors import DistdescError
 
 
 class SerialExecutor:
@@ -64,6 +64,8 @@ class SerialExecutor:
         for _ in range(self.attempts):
             try:
                 return Outcome(task, receipt=attempt(task))
-            except (OSError, MemoryError, RunError, SourceError, StoreError) as error:
+            except FINAL as error:
+                return Outcome(task, error=error)
+            except (OSError, MemoryError, DistdescError) as error:
                 last = error
         return Outcome(task, error=last)
