@@ -10,7 +10,7 @@ from typing import Any
 from distdesc.errors import CampaignError
 
 
-def load(registry: Mapping[str, str], kind: str, name: str) -> Any:
+def load(registry: Mapping[str, str], kind: str, name: str, key: str = "name") -> Any:
     """
     Class registered under a name.
 
@@ -22,6 +22,8 @@ def load(registry: Mapping[str, str], kind: str, name: str) -> Any:
         Section of the job file, for the message.
     name : str
         Key of the registry.
+    key : str
+        Key of the section that gave the name, for the message.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def load(registry: Mapping[str, str], kind: str, name: str) -> Any:
     """
     if name not in registry:
         known = ", ".join(sorted(registry))
-        raise CampaignError(f'[{kind}] name "{name}" is unknown; one of: {known}')
+        raise CampaignError(f'[{kind}] {key} "{name}" is unknown; one of: {known}')
     module, _, attribute = registry[name].partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -77,6 +79,8 @@ def build(registry: Mapping[str, str], kind: str, fields: Mapping[str, Any]) -> 
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and key not in values:
             raise CampaignError(f'[{kind}] key "{key}" is required for {fields["name"]}')
+    for key, value in values.items():
+        _check_type(kind, key, str(known[key].type), value)
     try:
         return cls(**values)
     except CampaignError as error:
@@ -96,6 +100,21 @@ def describe(name: str, instance: Any) -> dict[str, Any]:
     """
     fields = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
     return {"name": name, **{k: _thawed(v) for k, v in fields.items()}}
+
+
+def _check_type(kind: str, key: str, annotation: str, value: Any) -> None:
+    """Refuse a plain value of the wrong type; anything else is checked by the class itself."""
+    accepted = {
+        "int": (int, "a whole number"),
+        "float": (int | float, "a number"),
+        "str": (str, "text"),
+        "bool": (bool, "true or false"),
+    }
+    if annotation not in accepted:
+        return
+    types, words = accepted[annotation]
+    if not isinstance(value, types) or (isinstance(value, bool) and annotation != "bool"):
+        raise CampaignError(f"[{kind}] {key} must be {words}, got {value!r}")
 
 
 def _frozen(value: Any) -> Any:

@@ -67,7 +67,9 @@ def run(
         for listener in listeners:
             listener(event)
 
-    executor_class = registry.load(EXECUTORS, "execution", campaign.execution.executor)
+    executor_class = registry.load(
+        EXECUTORS, "execution", campaign.execution.executor, key="executor"
+    )
     campaign = seekable(campaign, listeners, accept_versions)
     check_place(campaign.path)
     with client_lock(campaign.path) as lock:
