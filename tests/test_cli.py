@@ -14,6 +14,7 @@ from distdesc.cli import cli, main
 from distdesc.report.reader import open_run
 
 ROOT = Path(__file__).parent.parent
+MOLECULES = str(ROOT / "tests" / "data" / "molecules_60.xyz")
 FAST = ["--executor", "serial", "--order", "3", "--cutoff", "4"]
 
 
@@ -136,6 +137,11 @@ def test_export_writes_rows_that_others_read(store, tmp_path, suffix):
         (["status", "nothing.zarr"], 4, "nothing.zarr is not a distdesc store"),
         (["featurise"], 2, "Missing argument 'SOURCE'"),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["verify", "x.zarr", "--recompute", "-1"], 2, "-1 is not in the range x>=0"),
+        (["featurise", "x.xyz", "-o", "x", "--set", "execution.workers=two"], 2, "a whole number"),
+        (["featurise", "x.xyz", "-o", "x", "--set", "nonsense"], 2, "SECTION.KEY=VALUE"),
+        (["featurise", "x.xyz", "-o", "x", "--executor", "spark"], 2, 'executor "spark"'),
+        (["featurise", MOLECULES, "-o", "/proc/x.zarr"], 5, "/proc/x.zarr"),
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(
@@ -145,6 +151,17 @@ def test_errors_are_one_message_and_an_exit_code(
     found, text = fail(capsys, *arguments)
     assert (found, message in text) == (code, True), text
     assert "Traceback" not in text
+
+
+def test_names_with_brackets_are_shown_as_they_are(molecules, tmp_path):
+    path = tmp_path / "[/x] [bold]"
+    path.mkdir(parents=True)
+    target = path / "[old].zarr"
+    text = call("featurise", molecules, "-o", target, *FAST)
+    assert f"next: distdesc report {target}" in text
+    assert "[old].zarr" in call("status", target).replace("\n", "")
+    call("report", target)
+    call("verify", target)
 
 
 def test_a_damaged_store_makes_verify_exit_with_4(store, tmp_path, capsys):

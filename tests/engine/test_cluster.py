@@ -103,3 +103,70 @@ def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
     assert open_run(campaign.path).complete
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler and a worker that run on their own, as on a cluster."""
+    file = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    commands = (["scheduler", "--port", "0", *common], ["worker", "--nthreads", "1", *common])
+    processes = []
+    for command in commands:
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "dask", *command],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+        for _ in range(600):
+            if file.exists():
+                break
+            time.sleep(0.1)
+    yield file, processes[0]
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_campaigns_that_share_a_scheduler_get_their_own_rows(scheduler, make, tmp_path, molecules):
+    file, _ = scheduler
+    changed = tmp_path / "changed.xyz"
+    changed.write_text(molecules.read_text().replace("0.0", "0.1"))
+    campaigns, runs = [], []
+    for name, source in (("a", molecules), ("b", changed)):
+        job = tmp_path / f"{name}.toml"
+        campaign = make(f"{name}.zarr", source__path=str(source), store__shard_rows=32)
+        job.write_text(campaign.to_toml().replace('"serial"', '"dask"'))
+        campaigns.append(campaign)
+        command = [sys.executable, "-m", "distdesc", "run", str(job), "--scheduler", str(file)]
+        runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    for process in runs:
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output.decode()
+    for name, campaign in zip("ab", campaigns, strict=True):
+        reference = make(f"{name}-reference.zarr", source__path=campaign.source.path,
+                         store__shard_rows=32)  # fmt: skip
+        run(reference)
+        assert contents(campaign.path) == contents(reference.path)
+
+
+def test_a_lost_scheduler_ends_the_run_and_the_same_command_goes_on(scheduler, job, make):
+    file, process = scheduler
+    campaign, text = job
+    command = [sys.executable, "-m", "distdesc", "run", str(text), "--scheduler", str(file)]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for_shards(campaign.path, 2)
+    process.kill()
+    output, _ = client.communicate(timeout=200)
+    assert client.returncode == 5, output.decode()
+    assert b"scheduler was lost" in output
+    again = start(campaign.path, text)
+    output, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, output.decode()
+    reference = make("reference.zarr", store__shard_rows=16, store__chunk_rows=16)
+    run(reference)
+    assert contents(campaign.path) == contents(reference.path)
