@@ -143,11 +143,12 @@ def distdesc(*arguments: object) -> subprocess.Popen[bytes]:
     return process
 
 
-def featurise(source: str, store: Path, workers: int) -> dict[str, object]:
+def featurise(source: str, store: Path, workers: int, shard_rows: int = 0) -> dict[str, object]:
     """One run: rate between its first and last shard, activities, peaks of memory."""
     subprocess.run(["rm", "-rf", str(store)], check=True)
     command = [sys.executable, "-m", "distdesc", "featurise", source, "-o", str(store)]
     command += ["--workers", str(workers), "--elements", "H,C,N,O,F"]
+    command += ["--set", f"store.shard_rows={shard_rows}"]
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peaks: dict[str, int] = {"client": 0, "worker": 0}
@@ -158,7 +159,8 @@ def featurise(source: str, store: Path, workers: int) -> dict[str, object]:
     watcher.join()
     if process.returncode:
         raise SystemExit(errors.decode())
-    summary = summarise(open_run(store))
+    run = open_run(store)
+    summary = summarise(run)
     stage = summary.stages[0]
     span = stage.last - stage.first
     return {
@@ -171,6 +173,7 @@ def featurise(source: str, store: Path, workers: int) -> dict[str, object]:
         "bytes": summary.bytes,
         "peaks": peaks,
         "workers": workers,
+        "shard_rows": run.plan.layouts[0].shard_rows,
     }
 
 
@@ -230,8 +233,8 @@ def times(results: dict) -> str:
 
 
 def memory(tenth: str, whole: dict, scratch: Path) -> str:
-    small = featurise(tenth, scratch / "tenth.zarr", 2)
-    lines = ["peak memory, a tenth of the structures → all of them:"]
+    small = featurise(tenth, scratch / "tenth.zarr", 2, whole["shard_rows"])
+    lines = ["peak memory, a tenth of the structures → all of them, shards of the same size:"]
     for name in ("client", "worker"):
         a, b = small["peaks"][name], whole["peaks"][name]
         lines.append(f"{name:>16}: {a / 2**20:,.0f} → {b / 2**20:,.0f} MiB, × {b / a:.2f}")
