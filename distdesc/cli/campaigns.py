@@ -198,8 +198,8 @@ def _execute(campaign: Campaign, accept_versions: bool) -> None:
     begun = time.perf_counter()
     with ProgressDisplay(console) as display:
         run_campaign(campaign, [display], accept_versions)
-    summary = summarise(open_run(campaign.path))
     path = Path(campaign.store.path)
+    summary = summarise(open_run(path))
     rate = display.structures / display.seconds if display.seconds else 0.0
     out = Console()
     out.print(summary_table(summary, rate, time.perf_counter() - begun))
