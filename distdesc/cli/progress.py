@@ -105,7 +105,7 @@ class ProgressDisplay:
 
     def _start(self, event: RunStarted) -> None:
         self._drop()
-        self._begun = time.monotonic()
+        self._begun = self._spoken = time.monotonic()
         self.structures, self.quarantined = 0, set()
         self._shards = (event.shards_done, event.shards)
         resumed = f", {event.shards_done} of them done before" if event.shards_done else ""
