@@ -79,12 +79,16 @@ def build(registry: Mapping[str, str], kind: str, fields: Mapping[str, Any]) -> 
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and key not in values:
             raise CampaignError(f'[{kind}] key "{key}" is required for {fields["name"]}')
-    for key, value in values.items():
-        _check_type(kind, key, str(known[key].type), value)
     try:
-        return cls(**values)
+        instance = cls(**values)
     except CampaignError as error:
+        # The class knows best what it accepts.
         raise CampaignError(f"[{kind}] {error}") from error
+    except TypeError as error:
+        _check_types(kind, known, values)
+        raise CampaignError(f"[{kind}] {error}") from error
+    _check_types(kind, known, values)
+    return instance
 
 
 def describe(name: str, instance: Any) -> dict[str, Any]:
@@ -102,19 +106,23 @@ def describe(name: str, instance: Any) -> dict[str, Any]:
     return {"name": name, **{k: _thawed(v) for k, v in fields.items()}}
 
 
-def _check_type(kind: str, key: str, annotation: str, value: Any) -> None:
-    """Refuse a plain value of the wrong type; anything else is checked by the class itself."""
+def _check_types(
+    kind: str, known: Mapping[str, dataclasses.Field[Any]], values: Mapping[str, Any]
+) -> None:
+    """Refuse plain values of the wrong type that the class itself did not look at."""
     accepted = {
         "int": (int, "a whole number"),
         "float": (int | float, "a number"),
         "str": (str, "text"),
         "bool": (bool, "true or false"),
     }
-    if annotation not in accepted:
-        return
-    types, words = accepted[annotation]
-    if not isinstance(value, types) or (isinstance(value, bool) and annotation != "bool"):
-        raise CampaignError(f"[{kind}] {key} must be {words}, got {value!r}")
+    for key, value in values.items():
+        annotation = str(known[key].type)
+        if annotation in accepted:
+            types, words = accepted[annotation]
+            flag = isinstance(value, bool) and annotation != "bool"
+            if flag or not isinstance(value, types):
+                raise CampaignError(f"[{kind}] {key} must be {words}, got {value!r}")
 
 
 def _frozen(value: Any) -> Any:
