@@ -35,6 +35,9 @@ def test_two_workers_give_the_bytes_of_the_serial_run(make, finished):
     assert os.getpid() not in {r.where["pid"] for r in receipts}
 
 
+SMALL = {"store__shard_rows": 16, "store__chunk_rows": 16}
+
+
 def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "distdesc", "run", str(job), "--workers", "2"]
     return subprocess.Popen(
@@ -43,8 +46,11 @@ def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
-def job(make, tmp_path):
-    campaign = make(execution__executor="dask", store__shard_rows=16, store__chunk_rows=16)
+def job(make, molecules, tmp_path):
+    """A campaign of some hundred shards, so that it is not over before it is disturbed."""
+    many = tmp_path / "many.xyz"
+    many.write_text(molecules.read_text() * 8)
+    campaign = make(execution__executor="dask", source__path=str(many), **SMALL)
     file = tmp_path / "job.toml"
     file.write_text(campaign.to_toml())
     return campaign, file
@@ -84,7 +90,7 @@ def test_a_killed_process_costs_nothing_but_time(job, victim, make):
     again = start(campaign.path, file)
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
-    reference = make("reference.zarr", store__shard_rows=16, store__chunk_rows=16)
+    reference = make("reference.zarr", source__path=campaign.source.path, **SMALL)
     run(reference)
     assert contents(campaign.path) == contents(reference.path)
     assert not list(campaign.path.rglob("*.partial"))
@@ -167,6 +173,6 @@ def test_a_lost_scheduler_ends_the_run_and_the_same_command_goes_on(scheduler, j
     again = start(campaign.path, text)
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
-    reference = make("reference.zarr", store__shard_rows=16, store__chunk_rows=16)
+    reference = make("reference.zarr", source__path=campaign.source.path, **SMALL)
     run(reference)
     assert contents(campaign.path) == contents(reference.path)
