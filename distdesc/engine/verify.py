@@ -134,7 +134,7 @@ def verify(
         if sampled:
             with _workspace(path, plan) as workspace:
                 for stage, shard in sampled:
-                    faults += _recomputed_faults(workspace, stage, shard)
+                    faults += _recomputed_faults(workspace, plans, stage, shard)
     except SourceError as error:
         sampled, why = [], str(error)
     if repair:
@@ -232,9 +232,11 @@ def _sample(
     return found
 
 
-def _recomputed_faults(workspace: Workspace, stage: str, shard: int) -> list[Fault]:
+def _recomputed_faults(
+    workspace: Workspace, plans: tuple[StagePlan, ...], stage: str, shard: int
+) -> list[Fault]:
     receipt = read_receipt(workspace.path, stage, shard)
-    plan = next(p for p in stage_plans(workspace.path, workspace.plan) if p.layout.stage == stage)
+    plan = next(p for p in plans if p.layout.stage == stage)
     arrays = recompute(workspace, plan.task(shard))
     return [
         Fault(stage, shard, name, "recomputed values differ from the stored ones")
