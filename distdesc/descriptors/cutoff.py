@@ -15,9 +15,9 @@ SINE = tuple((-1) ** k * pi ** (2 * k + 1) / factorial(2 * k + 1) for k in range
 
 
 @dataclass(frozen=True)
-class ShiftedCosine:
+class Window:
     """
-    One inside the cutoff, then half a cosine wave down to zero; value and slope are continuous.
+    Range of a decay: one inside, then down to zero at the cutoff.
 
     Parameters
     ----------
@@ -42,6 +42,18 @@ class ShiftedCosine:
             raise CampaignError(
                 f"smoothing must be from 0 to the cutoff, {self.cutoff}, got {self.smoothing}"
             )
+
+    def _phase(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Position in the decay, from 0 where it begins to 1 at the cutoff."""
+        if self.smoothing == 0:
+            return np.zeros_like(distances)
+        phase: NDArray[np.float64] = (distances - (self.cutoff - self.smoothing)) / self.smoothing
+        return np.clip(phase, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class ShiftedCosine(Window):
+    """Half a cosine wave from one down to zero; value and slope are continuous. See `Window`."""
 
     def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         """
@@ -69,8 +81,65 @@ class ShiftedCosine:
         value = -0.5 * pi / self.smoothing * np.sin(pi * self._phase(distances))
         return np.where(distances < self.cutoff, value, 0.0)
 
-    def _phase(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+
+@dataclass(frozen=True)
+class Polynomial(Window):
+    """
+    The quintic ``1 - 10 s**3 + 15 s**4 - 6 s**5``; two derivatives are continuous. See `Window`.
+    """
+
+    def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Weight of a neighbour.
+
+        Parameters
+        ----------
+        distances : ndarray, any shape
+            From the centre, in Å.
+        """
+        s = self._phase(distances)
+        return np.where(distances < self.cutoff, 1 + s**3 * (-10 + s * (15 - 6 * s)), 0.0)
+
+    def slope(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Derivative of the weight of a neighbour by its distance, in 1/Å.
+
+        Parameters
+        ----------
+        distances : ndarray, any shape
+            From the centre, in Å.
+        """
         if self.smoothing == 0:
             return np.zeros_like(distances)
-        phase: NDArray[np.float64] = (distances - (self.cutoff - self.smoothing)) / self.smoothing
-        return np.clip(phase, 0.0, 1.0)
+        s = self._phase(distances)
+        return np.where(distances < self.cutoff, -30 / self.smoothing * (s * (1 - s)) ** 2, 0.0)
+
+
+@dataclass(frozen=True)
+class Step(Window):
+    """One up to the cutoff, whatever the smoothing; fingerprints jump there. See `Window`."""
+
+    def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Weight of a neighbour.
+
+        Parameters
+        ----------
+        distances : ndarray, any shape
+            From the centre, in Å.
+        """
+        return np.where(distances < self.cutoff, 1.0, 0.0)
+
+    def slope(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Derivative of the weight of a neighbour by its distance, in 1/Å: zero.
+
+        Parameters
+        ----------
+        distances : ndarray, any shape
+            From the centre, in Å.
+        """
+        return np.zeros_like(distances)
+
+
+CUTOFF_FUNCTIONS = {"cosine": ShiftedCosine, "polynomial": Polynomial, "none": Step}
