@@ -2,4 +2,6 @@
 
 DESCRIPTORS = {
     "moment_invariants": "distdesc.descriptors.moment_invariants:MomentInvariants",
+    "power_spectrum": "distdesc.descriptors.power_spectrum:PowerSpectrum",
+    "radial_spectrum": "distdesc.descriptors.radial_spectrum:RadialSpectrum",
 }

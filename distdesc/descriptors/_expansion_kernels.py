@@ -22,7 +22,6 @@ from distdesc.descriptors._lanes_kernels import (
     store_short,
 )
 
-
 # Shared arguments, all arrays or scalars:
 #   pairs      offsets, vectors in Å, atomic numbers
 #   centres    atomic number of each centre, or -1 where it is no point of its density
@@ -195,7 +194,17 @@ def _slot(channel, slots, present, n_present, size, coefficients):
 
 @njit(cache=True, nogil=True)
 def expand_one(
-    k, pairs, centre_numbers, cutoff, basis, mixing, l_max, n_pad, room, slots, present,
+    k,
+    pairs,
+    centre_numbers,
+    cutoff,
+    basis,
+    mixing,
+    l_max,
+    n_pad,
+    room,
+    slots,
+    present,
     coefficients,
 ):
     """
@@ -222,9 +231,7 @@ def expand_one(
             continue
         _radial(radial, scales, near[3, lane], (l_max + 1) * n_pad, values)
         for e in range(mix_start[numbers[pair]], mix_start[numbers[pair] + 1]):
-            slot, n_present = _slot(
-                mix_channel[e], slots, present, n_present, size, coefficients
-            )
+            slot, n_present = _slot(mix_channel[e], slots, present, n_present, size, coefficients)
             _add(
                 values, harmonics.ravel(), lane, mix_weight[e], l_max, n_pad, coefficients,
                 slot * size,
@@ -232,9 +239,7 @@ def expand_one(
     if centre_numbers[k] >= 0:
         number = centre_numbers[k]
         for e in range(mix_start[number], mix_start[number + 1]):
-            slot, n_present = _slot(
-                mix_channel[e], slots, present, n_present, size, coefficients
-            )
+            slot, n_present = _slot(mix_channel[e], slots, present, n_present, size, coefficients)
             for n in range(len(at_centre)):
                 coefficients[slot * size + n] += mix_weight[e] * at_centre[n]
     return n_present
@@ -248,9 +253,7 @@ def workspace(l_max, n_pad):
 
 
 @njit(cache=True, nogil=True)
-def coefficients(
-    pairs, centre_numbers, cutoff, basis, mixing, l_max, n_max, n_channels, out
-):
+def coefficients(pairs, centre_numbers, cutoff, basis, mixing, l_max, n_max, n_channels, out):
     """Coefficients of environments: fill `out`, shape (n, n_channels, n_lm, n_max); zero before."""
     n_pad = padded(n_max)
     n_lm = (l_max + 1) ** 2

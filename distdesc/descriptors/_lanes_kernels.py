@@ -28,7 +28,6 @@ SHORT = 8
 # kernel that others are built on, remove __pycache__.
 
 
-
 def _vector(width):
     return ir.VectorType(ir.DoubleType(), width)
 
@@ -191,7 +190,10 @@ def store_part(_typing, array, index, vector, first, last):
         signature_ = ir.FunctionType(ir.VoidType(), [kind, place.type, align, mask.type])
         name = f"llvm.masked.store.v{SHORT}{short}.p0"
         function = cgutils.get_or_insert_function(builder.module, signature_, name)
-        builder.call(function, [vector, place, ir.Constant(align, 4 if isinstance(item, ir.FloatType) else 8), mask])
+        builder.call(
+            function,
+            [vector, place, ir.Constant(align, 4 if isinstance(item, ir.FloatType) else 8), mask],
+        )
         return context.get_dummy_value()
 
     arguments = (array, types.intp, short_lanes, types.intp, types.intp)

@@ -82,3 +82,50 @@ class Descriptor(Protocol):
             In 1/Å for dimensionless features.
         """
         ...
+
+
+class BlockDescriptor(Descriptor, Protocol):
+    """
+    A descriptor whose features come in blocks, most of which are zero in most environments.
+
+    With one density per element, a block belongs to the elements whose densities it multiplies,
+    and is zero unless all of them occur.
+    """
+
+    @property
+    def block_starts(self) -> NDArray[np.int64]:
+        """
+        First feature of each block, and the number of features; shape (n_blocks + 1,).
+        """
+        ...
+
+    @property
+    def block_width(self) -> int:
+        """Features of the longest block."""
+        ...
+
+    def block_names(self) -> tuple[str, ...]:
+        """Name of each block, such as ``H-C``, unique within the descriptor."""
+        ...
+
+    def compute_blocks(
+        self, environments: Environments
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """
+        Blocks of the fingerprints of a batch of environments that are not zero throughout.
+
+        Parameters
+        ----------
+        environments : Environments
+            Not modified.
+
+        Returns
+        -------
+        counts : ndarray, shape (n_environments,), int32
+            Blocks of each environment.
+        blocks : ndarray, shape (n,), int32
+            Their numbers, ascending in each environment.
+        values : ndarray, shape (n, block_width), float64
+            Their features; zero after the end of shorter blocks.
+        """
+        ...

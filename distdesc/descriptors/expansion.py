@@ -42,7 +42,8 @@ class DensityExpansion:
     radial : str
         ``"gto"``, ``"gto_dscribe"``, ``"laplacian"`` or ``"zernike"``; see `RadialBasis`.
     sigma : float
-        Width of the Gaussian at each neighbour, in Å; 0 for points.
+        Width of the Gaussian at each neighbour, in Å; 0 for points, else at least a sixtieth of
+        the cutoff.
     cutoff_function : str
         ``"cosine"``: half a cosine wave. ``"polynomial"``: a quintic, with continuous curvature.
         ``"none"``: neighbours count fully up to the cutoff, where fingerprints jump.
@@ -101,6 +102,11 @@ class DensityExpansion:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not isfinite(value) or value < 0:
                 raise CampaignError(f"{name} must be a number of Å >= 0, got {value!r}")
+        if 0 < self.sigma < self.cutoff / 60:
+            raise CampaignError(
+                f"sigma must be 0 for points or at least a sixtieth of the cutoff, "
+                f"{self.cutoff / 60:.4f}, got {self.sigma}"
+            )
         if self.basis_radius and self.radial in ("laplacian", "zernike"):
             raise CampaignError(
                 f'basis_radius must be 0 for radial "{self.radial}", got {self.basis_radius}'

@@ -77,9 +77,9 @@ class Mixing:
                 f"embedding must have one line per element, {len(self.elements)}, got {len(lines)}"
             )
         if len({len(line) for line in lines}) > 1 or self.rank not in (0, len(lines[0])):
-            wanted = self.rank or "the same number"
+            wanted = f"{self.rank} numbers" if self.rank else "equal length"
             raise CampaignError(
-                f"embedding must have lines of {wanted} numbers, got {[len(x) for x in lines]}"
+                f"embedding must have lines of {wanted}, got lengths {[len(x) for x in lines]}"
             )
         for value in (v for line in lines for v in line):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)

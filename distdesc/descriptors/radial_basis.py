@@ -139,7 +139,9 @@ def _gto(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
 @cache
 def _gto_dscribe(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
     if radius <= 1:
-        raise CampaignError(f'basis_radius must be above 1 Å for radial "gto_dscribe", got {radius}')
+        raise CampaignError(
+            f'basis_radius must be above 1 Å for radial "gto_dscribe", got {radius}'
+        )
     radii = np.linspace(1.0, radius, n_max)
     exponents, mixes = [], []
     for l in range(l_max + 1):

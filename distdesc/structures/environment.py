@@ -38,3 +38,24 @@ class Environments:
 
     def __len__(self) -> int:
         return len(self.centres)
+
+
+def single_environment(distance: float, number: int) -> Environments:
+    """
+    One centre with one neighbour of its own element, such as it takes to compile a kernel.
+
+    Parameters
+    ----------
+    distance : float
+        Of the neighbour, along the diagonal, in Å.
+    number : int
+        Atomic number of both.
+    """
+    return Environments(
+        offsets=np.array([0, 1]),
+        vectors=np.full((1, 3), distance / np.sqrt(3)),
+        numbers=np.full(1, number, dtype=np.int32),
+        neighbours=np.zeros(1, dtype=np.int64),
+        centres=np.zeros(1, dtype=np.int64),
+        centre_numbers=np.full(1, number, dtype=np.int32),
+    )

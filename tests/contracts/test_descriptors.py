@@ -23,7 +23,46 @@ CONFIGURATIONS = {
         {"order": 3, "species": "channels", "elements": FOUR, "include_centre": True},
         {"order": 6, "species": "none", "parity_odd": True, "cutoff": 4.0},
     ],
-}
+    "power_spectrum": [
+        {"elements": FOUR, "n_max": 3, "l_max": 4},
+        {"elements": FOUR, "n_max": 9, "l_max": 2, "radial": "laplacian", "sigma": 0.0,
+         "cutoff_function": "polynomial", "include_centre": True},
+        {"elements": FOUR, "n_max": 2, "radial": "zernike", "species": "embedding", "rank": 2},
+        {"species": "weights", "radial": "gto_dscribe", "smoothing": 5.0, "basis_radius": 4.0},
+    ],
+    "radial_spectrum": [
+        {"elements": FOUR},
+        {"species": "none", "radial": "laplacian", "sigma": 0.5, "include_centre": True},
+        {"elements": FOUR, "species": "embedding", "n_max": 5,
+         "embedding": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [-1.0, 2.0]]},
+    ],
+}  # fmt: skip
+
+SPECTRA = [
+    ({"cutoff": -1.0}, "cutoff must be positive"),
+    ({"smoothing": 6.0}, "smoothing must be from 0 to the cutoff, 5.0, got 6.0"),
+    ({"n_max": 0}, "n_max must be an integer from 1 to 16, got 0"),
+    ({"n_max": 2.0}, "n_max must be an integer from 1 to 16, got 2.0"),
+    ({"radial": "sines"}, 'radial must be one of gto, gto_dscribe, laplacian, zernike, got "sines"'),
+    ({"sigma": -0.1}, "sigma must be a number of Å >= 0, got -0.1"),
+    ({"sigma": "0.3"}, "sigma must be a number of Å >= 0, got '0.3'"),
+    ({"sigma": 0.001}, "sigma must be 0 for points or at least a sixtieth of the cutoff, 0.0833"),
+    ({"cutoff_function": "cubic"}, "cutoff_function must be one of cosine, polynomial, none"),
+    ({"basis_radius": 4.0, "radial": "zernike"}, 'basis_radius must be 0 for radial "zernike"'),
+    ({"radial": "gto_dscribe", "cutoff": 0.9}, "basis_radius must be above 1 Å"),
+    ({"include_centre": 1}, "include_centre must be true or false, got 1"),
+    ({"species": "colours"}, "species must be one of channels, weights, none, embedding"),
+    ({"elements": []}, "elements must be given"),
+    ({"elements": ["H", "Q"]}, 'elements must be chemical symbols, got "Q"'),
+    ({"rank": 2}, 'rank and embedding must be left out for species "channels"'),
+    ({"species": "embedding"}, "rank or embedding must be given"),
+    ({"species": "embedding", "rank": -1}, "rank must be a whole number >= 1, got -1"),
+    ({"species": "embedding", "embedding": [[1.0]]}, "embedding must have one line per element, 4"),
+    ({"species": "embedding", "elements": ["H"], "embedding": [1.0]}, "embedding must be a list of"),
+    ({"species": "embedding", "elements": ["H", "C"], "embedding": [[1.0], [1.0, 2.0]]},
+     "embedding must have lines of equal length, got lengths"),
+    ({"species": "embedding", "elements": ["H"], "embedding": [["x"]]}, "finite numbers, got 'x'"),
+]  # fmt: skip
 
 # Bad values of a field, with what the message must say is accepted.
 BAD = {
@@ -53,6 +92,12 @@ BAD = {
         ({"elements": ["H"], "weights": ["1"]}, "weights must be finite and not zero, got '1'"),
         ({"species": "none", "weights": [1.0]}, "weights must be empty"),
     ],
+    "power_spectrum": [
+        *(({"elements": FOUR, **bad}, message) for bad, message in SPECTRA),
+        ({"elements": FOUR, "radial": "gto_dscribe", "n_max": 16}, "n_max must be smaller"),
+        ({"elements": FOUR, "l_max": -1}, "l_max must be an integer from 0 to 16, got -1"),
+    ],
+    "radial_spectrum": [({"elements": FOUR, **bad}, message) for bad, message in SPECTRA],
 }
 
 CASES = [(name, fields) for name, all_fields in CONFIGURATIONS.items() for fields in all_fields]

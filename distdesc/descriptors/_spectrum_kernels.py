@@ -1,0 +1,317 @@
+"""Compiled loops of the power spectrum: products of coefficients and their derivatives."""
+
+from __future__ import annotations
+
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-subclassing-any
+import numpy as np
+from numba import njit
+
+from distdesc.descriptors._expansion_kernels import (
+    expand_one,
+    padded,
+    slope_workspace,
+    slopes_of_pair,
+    workspace,
+)
+from distdesc.descriptors._lanes_kernels import (
+    SHORT,
+    fma,
+    load_short,
+    load_splat,
+    rows_of_lanes,
+    splat_short,
+    store_part,
+)
+
+# For the arguments, see _expansion_kernels. Coefficients of one environment are flat: channel as
+# it turned up, lm, padded n. Factors are flat, (n_max, padded n): one on the diagonal of the
+# square of the coefficients, the square root of two beside it.
+
+
+@njit(cache=True, nogil=True)
+def _outer(left, a, right, b, n_m, n_pad, sums):
+    """Add the products of SHORT functions of one side with SHORT of the other, summed over m."""
+    s0, s1, s2, s3, s4, s5, s6, s7 = sums
+    for m in range(n_m):
+        i = a + m * n_pad
+        v = load_short(right, b + m * n_pad)
+        s0 = fma(load_splat(left, i), v, s0)
+        s1 = fma(load_splat(left, i + 1), v, s1)
+        s2 = fma(load_splat(left, i + 2), v, s2)
+        s3 = fma(load_splat(left, i + 3), v, s3)
+        s4 = fma(load_splat(left, i + 4), v, s4)
+        s5 = fma(load_splat(left, i + 5), v, s5)
+        s6 = fma(load_splat(left, i + 6), v, s6)
+        s7 = fma(load_splat(left, i + 7), v, s7)
+    return s0, s1, s2, s3, s4, s5, s6, s7
+
+
+@njit(cache=True, nogil=True)
+def _put(out, start, total, factors, n, first, n_max, n_pad, same):
+    """Write one row of products, n with ``first`` to ``first + SHORT``; those before n are known."""
+    if n < n_max:
+        low, last = 0, min(SHORT, n_max - first)
+        place = start + n * n_max + first
+        if same:
+            low = max(0, n - first)
+            place -= n * (n + 1) // 2
+        total = total * load_short(factors, n * n_pad + first)
+        store_part(out, place, total, low, last)
+
+
+@njit(cache=True, nogil=True)
+def _put_all(out, start, sums, factors, n, first, n_max, n_pad, same):
+    s0, s1, s2, s3, s4, s5, s6, s7 = sums
+    _put(out, start, s0, factors, n, first, n_max, n_pad, same)
+    _put(out, start, s1, factors, n + 1, first, n_max, n_pad, same)
+    _put(out, start, s2, factors, n + 2, first, n_max, n_pad, same)
+    _put(out, start, s3, factors, n + 3, first, n_max, n_pad, same)
+    _put(out, start, s4, factors, n + 4, first, n_max, n_pad, same)
+    _put(out, start, s5, factors, n + 5, first, n_max, n_pad, same)
+    _put(out, start, s6, factors, n + 6, first, n_max, n_pad, same)
+    _put(out, start, s7, factors, n + 7, first, n_max, n_pad, same)
+
+
+@njit(cache=True, nogil=True)
+def _zeros():
+    z = splat_short(0.0)
+    return z, z, z, z, z, z, z, z
+
+
+@njit(cache=True, nogil=True)
+def _block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
+    """Products of two channels, l after l, from `start` on."""
+    length = n_max * (n_max + 1) // 2 if same else n_max * n_max
+    lm = 0
+    for l in range(l_max + 1):
+        n_m = 2 * l + 1
+        for i in range(0, n_pad, SHORT):
+            for j in range(i if same else 0, n_pad, SHORT):
+                sums = _outer(
+                    found, a + lm * n_pad + i, found, b + lm * n_pad + j, n_m, n_pad, _zeros()
+                )
+                _put_all(out, start, sums, factors, i, j, n_max, n_pad, same)
+        start += length
+        lm += n_m
+
+
+@njit(cache=True, nogil=True)
+def _slope_block(grad, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start):
+    """
+    Derivatives of the products of two channels by one coordinate of one neighbour.
+
+    `grad` holds the slopes of the neighbour's term, which has weight `wa` in the channel at `a`
+    and `wb` in that at `b`.
+    """
+    length = n_max * (n_max + 1) // 2 if same else n_max * n_max
+    lm = 0
+    for l in range(l_max + 1):
+        n_m = 2 * l + 1
+        for i in range(0, n_pad, SHORT):
+            for j in range(i if same else 0, n_pad, SHORT):
+                row = lm * n_pad
+                sums = _zeros()
+                if wa != 0.0:
+                    sums = _outer(grad, row + i, found, b + row + j, n_m, n_pad, sums)
+                    if wa != 1.0:
+                        sums = _scaled(sums, wa)
+                if wb != 0.0:
+                    if wb == 1.0:
+                        sums = _outer(found, a + row + i, grad, row + j, n_m, n_pad, sums)
+                    else:
+                        more = _outer(found, a + row + i, grad, row + j, n_m, n_pad, _zeros())
+                        sums = _added(sums, _scaled(more, wb))
+                _put_all(out, start, sums, factors, i, j, n_max, n_pad, same)
+        start += length
+        lm += n_m
+
+
+@njit(cache=True, nogil=True)
+def _scaled(sums, factor):
+    f = splat_short(factor)
+    s0, s1, s2, s3, s4, s5, s6, s7 = sums
+    return f * s0, f * s1, f * s2, f * s3, f * s4, f * s5, f * s6, f * s7
+
+
+@njit(cache=True, nogil=True)
+def _added(a, b):
+    a0, a1, a2, a3, a4, a5, a6, a7 = a
+    b0, b1, b2, b3, b4, b5, b6, b7 = b
+    return a0 + b0, a1 + b1, a2 + b2, a3 + b3, a4 + b4, a5 + b5, a6 + b6, a7 + b7
+
+
+@njit(cache=True, nogil=True)
+def block_number(a, b, n_channels):
+    """Number of the block of channels ``a <= b``."""
+    return a * n_channels - a * (a - 1) // 2 + b - a
+
+
+@njit(cache=True, nogil=True)
+def power_spectra(
+    pairs,
+    centre_numbers,
+    cutoff,
+    basis,
+    mixing,
+    l_max,
+    n_max,
+    n_channels,
+    factors,
+    starts,
+    n_features,
+    out,
+):
+    """Power spectra of environments: fill `out`, flat (n, n_features); zero before."""
+    n_pad = padded(n_max)
+    size = (l_max + 1) ** 2 * n_pad
+    room = workspace(l_max, n_pad)
+    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
+    found = rows_of_lanes(n_channels * size // SHORT).ravel()
+    same, mixed = factors
+    for k in range(len(centre_numbers)):
+        n_present = expand_one(
+            k, pairs, centre_numbers, cutoff, basis, mixing, l_max, n_pad, room, slots, present,
+            found,
+        )  # fmt: skip
+        channels = np.sort(present[:n_present])
+        for i in range(n_present):
+            a = channels[i]
+            for j in range(i, n_present):
+                b = channels[j]
+                start = k * n_features + starts[block_number(a, b, n_channels)]
+                _block(
+                    found, slots[a] * size, slots[b] * size, l_max, n_max, n_pad,
+                    same if i == j else mixed, i == j, out, start,
+                )  # fmt: skip
+        slots[present[:n_present]] = -1
+
+
+@njit(cache=True, nogil=True)
+def count_blocks(pairs, centre_numbers, cutoff, mixing, n_channels, counts):
+    """Number of blocks of each environment that are not zero throughout: fill `counts`."""
+    offsets, vectors, numbers = pairs
+    mix_start, mix_channel, _ = mixing
+    seen = np.full(n_channels, -1)
+    for k in range(len(counts)):
+        n_present = 0
+        for pair in range(offsets[k], offsets[k + 1] + 1):
+            number = centre_numbers[k]
+            if pair < offsets[k + 1]:
+                x, y, z = vectors[pair]
+                # as in the expansion, so that both agree at the cutoff itself
+                near = np.sqrt(x * x + y * y + z * z) <= cutoff * (1 + 1e-14)
+                number = numbers[pair] if near else -1
+            if number >= 0:
+                for e in range(mix_start[number], mix_start[number + 1]):
+                    if seen[mix_channel[e]] != k:
+                        seen[mix_channel[e]] = k
+                        n_present += 1
+        counts[k] = n_present * (n_present + 1) // 2
+
+
+@njit(cache=True, nogil=True)
+def power_spectrum_blocks(
+    pairs,
+    centre_numbers,
+    cutoff,
+    basis,
+    mixing,
+    l_max,
+    n_max,
+    n_channels,
+    factors,
+    width,
+    counts,
+    blocks,
+    out,
+):
+    """
+    Blocks of power spectra that are not zero throughout, one after the other.
+
+    `counts` holds room for the blocks of each environment, and is filled with how many there
+    are; fill `blocks` (n,) and `out`, flat (n, width), zero before.
+    """
+    n_pad = padded(n_max)
+    size = (l_max + 1) ** 2 * n_pad
+    room = workspace(l_max, n_pad)
+    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
+    found = rows_of_lanes(n_channels * size // SHORT).ravel()
+    same, mixed = factors
+    done = 0
+    for k in range(len(centre_numbers)):
+        n_present = expand_one(
+            k, pairs, centre_numbers, cutoff, basis, mixing, l_max, n_pad, room, slots, present,
+            found,
+        )  # fmt: skip
+        channels = np.sort(present[:n_present])
+        for i in range(n_present):
+            a = channels[i]
+            for j in range(i, n_present):
+                b = channels[j]
+                blocks[done] = block_number(a, b, n_channels)
+                _block(
+                    found, slots[a] * size, slots[b] * size, l_max, n_max, n_pad,
+                    same if i == j else mixed, i == j, out, done * width,
+                )  # fmt: skip
+                done += 1
+        slots[present[:n_present]] = -1
+        counts[k] = n_present * (n_present + 1) // 2
+    return done
+
+
+@njit(cache=True, nogil=True)
+def power_spectrum_jacobians(
+    pairs,
+    centre_numbers,
+    cutoff,
+    basis,
+    mixing,
+    l_max,
+    n_max,
+    n_channels,
+    factors,
+    starts,
+    n_features,
+    out,
+):
+    """Derivatives by neighbour positions: fill `out`, flat (n_pairs, 3, n_features); zero before."""
+    n_pad = padded(n_max)
+    n_lm = (l_max + 1) ** 2
+    size = n_lm * n_pad
+    room, slope_room = workspace(l_max, n_pad), slope_workspace(l_max, n_pad)
+    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
+    found = rows_of_lanes(n_channels * size // SHORT).ravel()
+    grad = rows_of_lanes(3 * size // SHORT).ravel()
+    weights = np.zeros(n_channels)
+    same, mixed = factors
+    offsets, vectors, numbers = pairs
+    mix_start, mix_channel, mix_weight = mixing
+    for k in range(len(centre_numbers)):
+        n_present = expand_one(
+            k, pairs, centre_numbers, cutoff, basis, mixing, l_max, n_pad, room, slots, present,
+            found,
+        )  # fmt: skip
+        channels = np.sort(present[:n_present])
+        for pair in range(offsets[k], offsets[k + 1]):
+            if not slopes_of_pair(pair, vectors, cutoff, basis, l_max, n_pad, slope_room, grad):
+                continue
+            touched = range(mix_start[numbers[pair]], mix_start[numbers[pair] + 1])
+            for e in touched:
+                weights[mix_channel[e]] = mix_weight[e]
+            for i in range(n_present):
+                a = channels[i]
+                for j in range(i, n_present):
+                    b = channels[j]
+                    if weights[a] == 0.0 and weights[b] == 0.0:
+                        continue
+                    for axis in range(3):
+                        start = starts[block_number(a, b, n_channels)]
+                        start += (3 * pair + axis) * n_features
+                        _slope_block(
+                            grad[axis * size :], weights[a], weights[b], found, slots[a] * size,
+                            slots[b] * size, l_max, n_max, n_pad, same if i == j else mixed,
+                            i == j, out, start,
+                        )  # fmt: skip
+            for e in touched:
+                weights[mix_channel[e]] = 0.0
+        slots[present[:n_present]] = -1
