@@ -11,6 +11,7 @@ import pytest
 from distdesc import registry
 from distdesc.descriptors import DESCRIPTORS
 from distdesc.engine.executors import EXECUTORS
+from distdesc.reduction import REDUCTIONS
 from distdesc.stages import STAGES
 from distdesc.structures import SOURCES
 
@@ -26,7 +27,7 @@ LAYERS = [
     ["registry", "job"],
     ["store"],
     ["structures"],
-    ["descriptors"],
+    ["descriptors", "reduction"],
     ["stages"],
     ["campaign"],
     ["engine", "report"],
@@ -157,6 +158,7 @@ def test_broad_excepts_and_prints_stay_in_their_place(file):
     [
         ("source", SOURCES),
         ("descriptor", DESCRIPTORS),
+        ("reduction", REDUCTIONS),
         ("stage", STAGES),
         ("execution", EXECUTORS),
     ],
