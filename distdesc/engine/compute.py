@@ -47,8 +47,8 @@ def compute(
     status : ndarray, shape (n_rows,), int8
         See `Status`.
     """
-    rows = _rows_of_structures(work, task, batch)
-    parts, crashed = _run_good(work.stage, batch, rows, problems, clock)
+    rows = rows_of_structures(work.stage, task, batch)
+    parts, crashed = run_good(work.stage, batch, rows, problems, clock)
     n_rows = task.row_stop - task.row_start
     status = np.full(n_rows, Status.QUARANTINED, dtype=np.int8)
     for k in crashed:
@@ -73,14 +73,26 @@ def compute(
     return arrays, status
 
 
-def _rows_of_structures(work: StageWork, task: Task, batch: Structures) -> NDArray[np.int64]:
+def rows_of_structures(stage: Stage, task: Task, batch: Structures) -> NDArray[np.int64]:
     """
-    Rows of the shard that each structure of the batch owns, shape (n, 3).
+    Rows of the shard that each structure of the batch owns.
 
-    Start and stop, counted from the beginning of the shard, and how many atoms of the
-    structure belong to an earlier shard.
+    Parameters
+    ----------
+    stage : Stage
+        For its kind of rows.
+    task : Task
+        The shard.
+    batch : Structures
+        What the task reads.
+
+    Returns
+    -------
+    ndarray, shape (n_structures, 3), int64
+        Start and stop, counted from the beginning of the shard, and how many atoms of the
+        structure belong to an earlier shard.
     """
-    if work.stage.row_kind is RowKind.STRUCTURE:
+    if stage.row_kind is RowKind.STRUCTURE:
         start = np.arange(len(batch), dtype=np.int64)
         return np.stack([start, start + 1, np.zeros_like(start)], axis=1)
     edges = batch.offsets + (task.first_row - task.row_start)
@@ -105,7 +117,7 @@ def _dtype(spec: ArraySpec) -> np.dtype[Any]:
     return np.dtype(object if spec.dtype == "string" else spec.dtype)
 
 
-def _run_good(
+def run_good(
     stage: Stage,
     batch: Structures,
     rows: NDArray[np.int64],
@@ -118,6 +130,26 @@ def _run_good(
     A `StructureError` quarantines the structures it names and the rest is run again. Any other
     error of the stage is pinned down by halving the batch until one structure is left: that one
     has failed, and the campaign goes on.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    batch : Structures
+        What the task reads.
+    rows : ndarray, shape (n_structures, 3), int64
+        See `rows_of_structures`.
+    problems : dict of int to str
+        Structures set aside and why, by position in the batch; grows by what is found.
+    clock : Stopwatch
+        Told what the time is spent on.
+
+    Returns
+    -------
+    parts : list of tuple of ndarray and dict
+        Positions in the batch and outputs of the structures that were computed, in order.
+    crashed : list of int
+        Positions of the structures whose error was not expected.
     """
     good = np.ones(len(batch), dtype=bool)
     good[list(problems)] = False

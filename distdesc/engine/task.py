@@ -61,10 +61,10 @@ def run_task(path: Path, digest: str, wanted: dict[str, str], task: Task) -> Rec
         check_versions(wanted)
         workspace = open_workspace(path, digest)
     with clock("read"):
-        batch = _read(workspace, task)
-    work = workspace.work[task.stage]
+        work = workspace.work[task.stage]
+        batch = _read(workspace, work, task)
     with clock("validate"):
-        problems = _problems(workspace, work.stage, batch)
+        problems = problems_of(workspace, work.stage, batch)
     arrays, status = compute(work, task, batch, problems, clock)
     with clock("write"):
         objects, digests = _write(work, task, arrays, status)
@@ -135,15 +135,35 @@ def recompute(workspace: Workspace, task: Task) -> Arrays:
         Outputs and status column, as `run_task` would write them.
     """
     work = workspace.work[task.stage]
-    batch = _read(workspace, task)
-    problems = _problems(workspace, work.stage, batch)
+    batch = _read(workspace, work, task)
+    problems = problems_of(workspace, work.stage, batch)
     arrays, status = compute(work, task, batch, problems, Stopwatch())
     return {**arrays, work.layout.status_name: status}
 
 
-def _read(workspace: Workspace, task: Task) -> Structures:
-    start, stop = task.structure_start, task.structure_stop
-    records = workspace.work[task.stage].stage.reads_records
+def _read(workspace: Workspace, work: StageWork, task: Task) -> Structures:
+    records = work.stage.reads_records
+    return read_structures(workspace, task.structure_start, task.structure_stop, records)
+
+
+def read_structures(workspace: Workspace, start: int, stop: int, records: bool) -> Structures:
+    """
+    Read a range of structures, and make sure that they are those that were indexed.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        For its source and index.
+    start, stop : int
+        Half-open range of structures.
+    records : bool
+        With all their data.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read or has changed.
+    """
     batch = workspace.campaign.source.read(workspace.index, start, stop, records=records)
     if not np.array_equal(np.diff(batch.offsets), workspace.index.atom_counts[start:stop]):
         raise SourceError(
@@ -153,7 +173,24 @@ def _read(workspace: Workspace, task: Task) -> Structures:
     return batch
 
 
-def _problems(workspace: Workspace, stage: Stage, batch: Structures) -> dict[int, str]:
+def problems_of(workspace: Workspace, stage: Stage, batch: Structures) -> dict[int, str]:
+    """
+    Structures of a batch that a stage cannot use, and why.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        For its limits and descriptor.
+    stage : Stage
+        The stage.
+    batch : Structures
+        As read.
+
+    Returns
+    -------
+    dict of int to str
+        Reason, by position in the batch.
+    """
     descriptor = workspace.campaign.descriptor
     if not stage.validates or descriptor is None:
         return dict(batch.problems)
