@@ -167,14 +167,14 @@ def test_the_ledger_tells_errors_of_the_run_from_those_of_a_shard():
 
 
 def test_failed_shards_end_a_run_that_did_all_others(make, monkeypatch):
-    original = compute._run_good
+    original = compute.run_good
 
     def fails(stage, batch, rows, problems, clock):
         if 59 in batch.indices:
             raise MemoryError("too large")
         return original(stage, batch, rows, problems, clock)
 
-    monkeypatch.setattr(compute, "_run_good", fails)
+    monkeypatch.setattr(compute, "run_good", fails)
     with pytest.raises(RunError, match=r"1 shards failed after all attempts .*too large"):
         run(make())
     monkeypatch.undo()
