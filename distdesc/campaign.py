@@ -16,6 +16,8 @@ from distdesc.descriptors import DESCRIPTORS
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.job import anchored, expanded, overridden, read_job
+from distdesc.reduction import REDUCTIONS
+from distdesc.reduction.reduction import Reduction
 from distdesc.stages import STAGES
 from distdesc.stages.stage import Stage
 from distdesc.structures import SOURCES
@@ -23,7 +25,9 @@ from distdesc.structures.source import Source
 from distdesc.structures.validate import Limits
 
 T = TypeVar("T")
-_SECTIONS = ("question", "source", "descriptor", "stage", "store", "execution", "limits")
+_SECTIONS = (
+    "question", "source", "descriptor", "reduction", "stage", "store", "execution", "limits",
+)  # fmt: skip
 _HOW_NOT_WHAT = ("attempts", "quarantined_fraction")
 
 
@@ -112,6 +116,8 @@ class Campaign:
         The question in words.
     descriptor : Descriptor, optional
         The descriptor of the stages that need one.
+    reduction : Reduction, optional
+        The reduction of the stages that can use one.
     """
 
     source: Source
@@ -122,6 +128,7 @@ class Campaign:
     limits: Limits = field(default_factory=Limits)
     question: str = ""
     descriptor: Descriptor | None = None
+    reduction: Reduction | None = None
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -187,7 +194,8 @@ class Campaign:
         descriptor = None
         if "descriptor" in data:
             descriptor = registry.build(DESCRIPTORS, "descriptor", data["descriptor"])
-        stages = tuple(_stage(s, descriptor) for s in _tables(data["stage"], "stage"))
+        reduction = _reduction(data["reduction"], descriptor) if "reduction" in data else None
+        stages = tuple(_stage(s, descriptor, reduction) for s in _tables(data["stage"], "stage"))
         store = _options(StoreOptions, "store", data["store"])
         execution = _options(Execution, "execution", data.get("execution", {}))
         limits = _options(Limits, "limits", data.get("limits", {}))
@@ -200,8 +208,13 @@ class Campaign:
                 if descriptor is not None
                 else {}
             ),
+            **(
+                {"reduction": registry.describe(data["reduction"]["name"], reduction)}
+                if reduction is not None
+                else {}
+            ),
             "stage": [
-                _described(s["name"], stage)
+                described(s["name"], stage)
                 for s, stage in zip(_tables(data["stage"], "stage"), stages, strict=True)
             ],
             "store": asdict(store),
@@ -211,7 +224,11 @@ class Campaign:
         names = [s["name"] for s in sections["stage"]]
         if len(set(names)) < len(names):
             raise CampaignError(f"[[stage]] names must differ, got {', '.join(names)}")
-        return cls(source, stages, store, sections, execution, limits, question, descriptor)
+        if reduction is not None and not any(hasattr(s, "reduction") for s in stages):
+            raise CampaignError(f"[reduction] is of no use to stage {', '.join(names)}")
+        return cls(
+            source, stages, store, sections, execution, limits, question, descriptor, reduction
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Serialised form, complete with defaults; `from_dict` takes it back."""
@@ -229,6 +246,7 @@ class Campaign:
         return {
             "source": data["source"],
             "descriptor": data.get("descriptor"),
+            **({"reduction": data["reduction"]} if "reduction" in data else {}),
             "stage": data["stage"],
             "limits": limits,
         }
@@ -247,25 +265,51 @@ def digest(data: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _stage(data: Mapping[str, Any], descriptor: Descriptor | None) -> Stage:
+def _reduction(data: Any, descriptor: Descriptor | None) -> Reduction:
+    if descriptor is None:
+        raise CampaignError("[descriptor] is missing; [reduction] reduces its fingerprints")
+    if not isinstance(data, Mapping):
+        raise CampaignError(f"[reduction] must be a table, got {data!r}")
+    reduction: Reduction = registry.build(REDUCTIONS, "reduction", data)
+    if reduction.n_components > descriptor.n_features:
+        raise CampaignError(
+            f"[reduction] n_components must be from 1 to {descriptor.n_features}, the features "
+            f"of the descriptor, got {reduction.n_components}"
+        )
+    return reduction
+
+
+def _stage(
+    data: Mapping[str, Any], descriptor: Descriptor | None, reduction: Reduction | None
+) -> Stage:
     cls = registry.load(STAGES, "stage", str(data.get("name", "")))
-    if any(f.name == "descriptor" for f in fields(cls)):
-        if descriptor is None:
-            raise CampaignError(
-                f"[descriptor] is missing; stage {data['name']} needs one of: "
-                f"{', '.join(sorted(DESCRIPTORS))}"
-            )
-        if "descriptor" in data:
-            raise CampaignError("[[stage]] key descriptor is not accepted; use [descriptor]")
-        data = {**data, "descriptor": descriptor}
-    stage: Stage = registry.build(STAGES, "stage", data)
+    parts = {"descriptor": descriptor, "reduction": reduction}
+    taken = {f.name for f in fields(cls)} & parts.keys()
+    for key in sorted(taken & data.keys()):
+        raise CampaignError(f"[[stage]] key {key} is not accepted; use [{key}]")
+    if "descriptor" in taken and descriptor is None:
+        raise CampaignError(
+            f"[descriptor] is missing; stage {data['name']} needs one of: "
+            f"{', '.join(sorted(DESCRIPTORS))}"
+        )
+    given = {key: parts[key] for key in sorted(taken)}
+    stage: Stage = registry.build(STAGES, "stage", {**data, **given})
     return stage
 
 
-def _described(name: str, stage: Stage) -> dict[str, Any]:
-    described = registry.describe(name, stage)
-    described.pop("descriptor", None)
-    return described
+def described(name: str, stage: Stage) -> dict[str, Any]:
+    """
+    Serialised form of a stage: its own keys, without what has a section of its own.
+
+    Parameters
+    ----------
+    name : str
+        Key of the registry.
+    stage : Stage
+        The stage.
+    """
+    found = registry.describe(name, stage)
+    return {k: v for k, v in found.items() if k not in ("descriptor", "reduction")}
 
 
 def _tables(value: Any, section: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.campaign import Campaign, digest
+from distdesc.campaign import Campaign, described, digest
 from distdesc.engine.events import Listener
 from distdesc.engine.plan import BLOCK, StagePlan, plan_stage, shard_table
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
@@ -19,7 +19,6 @@ from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import StoreError
-from distdesc.registry import describe
 from distdesc.stages.stage import Stage
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.layout import system_specs
@@ -104,10 +103,8 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
     index = SourceIndex.load(path / INDEX)
     offsets = count_offsets(index)
     stages, plans = plan_stages(campaign, index, offsets)
-    described = [
-        _described(name, stage) for name, stage in zip(campaign.stage_names, stages, strict=True)
-    ]
-    identity = {**campaign.identity(), "stage": described}
+    named = zip(campaign.stage_names, stages, strict=True)
+    identity = {**campaign.identity(), "stage": [described(name, stage) for name, stage in named]}
     written = WrittenPlan(
         campaign=campaign.to_dict(),
         identity=identity,
@@ -173,12 +170,6 @@ def provenance(plan: WrittenPlan) -> dict[str, Any]:
             "versions": plan.versions,
         }
     }
-
-
-def _described(name: str, stage: Stage) -> dict[str, Any]:
-    found = describe(name, stage)
-    found.pop("descriptor", None)
-    return found
 
 
 def check_place(path: Path) -> None:
