@@ -17,6 +17,12 @@ FOUR = ["H", "C", "N", "O"]
 
 # At least one configuration of every descriptor; elements H, C, N and O must be accepted.
 CONFIGURATIONS = {
+    "bispectrum": [
+        {"elements": FOUR, "n_max": 1, "l_max": 3, "parity_odd": True},
+        {"species": "none", "n_max": 3, "parity_odd": True, "include_centre": True},
+        {"species": "weights", "radial": "laplacian", "sigma": 0.0, "cutoff": 4.0},
+        {"elements": FOUR, "species": "embedding", "rank": 2, "n_max": 2, "l_max": 2},
+    ],
     "dscribe_soap": [
         {"elements": FOUR, "n_max": 3, "l_max": 4, "basis_radius": 4.0},
         {"elements": FOUR, "n_max": 2, "l_max": 1, "sigma": 0.5, "include_centre": True},
@@ -44,6 +50,11 @@ CONFIGURATIONS = {
         {"species": "none", "radial": "laplacian", "sigma": 0.5, "include_centre": True},
         {"elements": FOUR, "species": "embedding", "n_max": 5,
          "embedding": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [-1.0, 2.0]]},
+    ],
+    "trispectrum": [
+        {"species": "weights", "parity_odd": True},
+        {"elements": FOUR, "n_max": 1, "l_max": 1, "include_centre": True},
+        {"species": "none", "n_max": 3, "l_max": 2, "radial": "zernike", "smoothing": 5.0},
     ],
 }  # fmt: skip
 
@@ -92,6 +103,11 @@ SPECTRA = [
 
 # Bad values of a field, with what the message must say is accepted.
 BAD = {
+    "bispectrum": [
+        *(({"elements": FOUR, **bad}, message) for bad, message in SPECTRA),
+        ({"species": "none", "parity_odd": 1}, "parity_odd must be true or false, got 1"),
+        ({"elements": FOUR, "n_max": 8, "l_max": 6}, "at most 200,000 features; got more with"),
+    ],
     "dscribe_soap": [
         *(({"elements": FOUR, **bad}, message) for bad, message in ADAPTERS),
         ({"elements": FOUR, "basis_radius": 1.0}, "basis_radius must be a number of Å above 1"),
@@ -136,6 +152,11 @@ BAD = {
         ({"elements": FOUR, "l_max": -1}, "l_max must be an integer from 0 to 16, got -1"),
     ],
     "radial_spectrum": [({"elements": FOUR, **bad}, message) for bad, message in SPECTRA],
+    "trispectrum": [
+        *(({"elements": FOUR, "n_max": 1, **bad}, message) for bad, message in SPECTRA),
+        ({"species": "none", "parity_odd": "yes"}, "parity_odd must be true or false, got yes"),
+        ({"elements": FOUR, "n_max": 4}, "got more with n_max 4, l_max 3 and 4 densities"),
+    ],
 }
 
 CASES = [(name, fields) for name, all_fields in CONFIGURATIONS.items() for fields in all_fields]
