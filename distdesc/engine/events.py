@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from distdesc.store.fits import Fitted
 from distdesc.store.receipts import Receipt
+from distdesc.store.written import FitLayout
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,63 @@ class ScanProgressed:
 
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class PassStarted:
+    """
+    A pass of the fit begins, or goes on.
+
+    Parameters
+    ----------
+    layout : FitLayout
+        Sizes of the fit.
+    number : int
+        Of the pass, from 0.
+    parts_done : int
+        Parts that earlier runs completed.
+    workers : int
+        Worker processes at the start.
+    dashboard : str or None
+        Address of Dask's dashboard.
+    """
+
+    layout: FitLayout
+    number: int
+    parts_done: int
+    workers: int
+    dashboard: str | None
+
+
+@dataclass(frozen=True)
+class PartFinished:
+    """
+    A part of a pass of the fit has its receipt.
+
+    Parameters
+    ----------
+    receipt : Receipt
+        What was done.
+    """
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class FitFinished:
+    """
+    The projection stands.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Its record.
+    n_components : int
+        Numbers kept of a fingerprint.
+    """
+
+    fitted: Fitted
+    n_components: int
 
 
 @dataclass(frozen=True)
@@ -103,5 +162,14 @@ class ShardFailed:
     reason: str
 
 
-Event = Announced | ScanProgressed | RunStarted | ShardFinished | ShardFailed
+Event = (
+    Announced
+    | ScanProgressed
+    | PassStarted
+    | PartFinished
+    | FitFinished
+    | RunStarted
+    | ShardFinished
+    | ShardFailed
+)
 Listener = Callable[[Event], None]

@@ -15,12 +15,14 @@ from distdesc.campaign import Campaign, described, digest
 from distdesc.engine.events import Listener
 from distdesc.engine.plan import BLOCK, StagePlan, plan_stage, shard_table
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
+from distdesc.engine.sample import plan_fit
 from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import StoreError
 from distdesc.stages.stage import Stage
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
+from distdesc.store.fits import TABLE
 from distdesc.store.layout import system_specs
 from distdesc.store.lock import LOCK
 from distdesc.store.objects import PARTIAL
@@ -103,6 +105,7 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
     index = SourceIndex.load(path / INDEX)
     offsets = count_offsets(index)
     stages, plans = plan_stages(campaign, index, offsets)
+    fit = plan_fit(campaign, offsets)
     named = zip(campaign.stage_names, stages, strict=True)
     identity = {**campaign.identity(), "stage": [described(name, stage) for name, stage in named]}
     written = WrittenPlan(
@@ -115,6 +118,7 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
         layouts=tuple(p.layout for p in plans),
         versions=versions(),
         made={"time": time.time(), **machine()},
+        fit=None if fit is None else fit.layout,
     )
     (path / "zarr.json").unlink(missing_ok=True)
     create_group(path, provenance(written))
@@ -122,6 +126,8 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
         write_shard_table(path, plan.layout.stage, plan.table)
         for spec in plan.specs:
             create_array(path, plan.layout, spec)
+    if fit is not None:
+        write_shard_table(path, TABLE, fit.table)
     create_offsets(path, offsets, BLOCK)
     consolidate(path)
     write_plan(path, written)
@@ -132,12 +138,14 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
 def _restore(path: Path, plan: WrittenPlan) -> None:
     """Write again what a loss of power or a deletion took: shard tables and empty arrays."""
     index = SourceIndex.load(path / INDEX)
-    for layout, stage in zip(plan.layouts, rebuild(plan).stages, strict=True):
-        try:
-            whole = read_shard_table(path, layout.stage).shape == (layout.n_shards, 4)
-        except StoreError:
-            whole = False
-        if not whole:
+    campaign = rebuild(plan)
+    if plan.fit is not None and not _has_table(path, TABLE, (plan.fit.runs, 5)):
+        log.warning("%s: the table of the fit is written again", path)
+        fit = plan_fit(campaign, count_offsets(index))
+        if fit is not None:
+            write_shard_table(path, TABLE, fit.table)
+    for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
+        if not _has_table(path, layout.stage, (layout.n_shards, 4)):
             log.warning("%s: the shard table of %s is written again", path, layout.stage)
             write_shard_table(path, layout.stage, shard_table(count_offsets(index), layout))
         outputs = stage.outputs()
@@ -145,6 +153,13 @@ def _restore(path: Path, plan: WrittenPlan) -> None:
             if not (path / spec.name / "zarr.json").exists():
                 log.warning("%s: array %s is created again", path, spec.name)
                 create_array(path, layout, spec)
+
+
+def _has_table(path: Path, name: str, shape: tuple[int, ...]) -> bool:
+    try:
+        return read_shard_table(path, name).shape == shape
+    except StoreError:
+        return False
 
 
 def provenance(plan: WrittenPlan) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Event, Listener, RunStarted
 from distdesc.engine.executors import EXECUTORS
 from distdesc.engine.executors.executor import Executor
+from distdesc.engine.fit import Fitter, is_fitted
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
@@ -77,12 +78,15 @@ def run(
         plans = stage_plans(campaign.path, plan)
         ledger = Ledger(floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9))
         missing = _missing(campaign.path, plan.digest, plans, ledger)
-        if any(missing.values()):
+        fitted = is_fitted(campaign.path, plan)
+        if any(missing.values()) or not fitted:
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:
                 stage.warm_up()
             tell(Announced("starting workers"))
             with executor_class(campaign.execution, campaign.limits.attempts) as executor:
+                if not fitted:
+                    Fitter(campaign.path, plan, lock, ledger.limit, tell).fit(executor)
                 _execute(executor, plan, plans, missing, campaign.path, ledger, lock, tell)
         _finish(campaign.path, plan, ledger)
     return plan

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from distdesc.campaign import Campaign
 from distdesc.engine.scan import INDEX
 from distdesc.engine.versions import versions
 from distdesc.errors import RunError, SourceError
+from distdesc.reduction.projection import Projection
+from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.stage import Stage
+from distdesc.store.fits import read_fitted, read_projection
 from distdesc.store.layout import StageLayout, system_specs
 from distdesc.store.rows import RowWriter
 from distdesc.store.written import WrittenPlan, read_plan
@@ -85,7 +89,10 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
     SourceError
         If the index cannot be read, or an input file has changed since it was indexed.
     """
-    workspace = _open(path, digest, (path / INDEX / "index.json").stat().st_mtime_ns)
+    fitted = read_fitted(path)
+    projection = () if fitted is None else tuple(sorted(fitted.digests.items()))
+    indexed = (path / INDEX / "index.json").stat().st_mtime_ns
+    workspace = _open(path, digest, indexed, projection)
     changed = workspace.index.changed_file(ignoring)
     if changed is not None:
         # The next run of the same command looks at the content and says what to do.
@@ -94,15 +101,21 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
 
 
 @lru_cache(maxsize=4)
-def _open(path: Path, digest: str, indexed: int) -> Workspace:
-    """Open a store once per process, and anew if its source was indexed again."""
+def _open(
+    path: Path, digest: str, indexed: int, projection: tuple[tuple[str, str], ...]
+) -> Workspace:
+    """Open a store once per process, and anew if its source was indexed again, or when fitted."""
     plan = read_plan(path)
     if plan.digest != digest:
         raise RunError(f"{path} now belongs to campaign {plan.digest}, not to {digest}")
     index = SourceIndex.load(path / INDEX)
     campaign = rebuild(plan)
+    stages = campaign.stages
+    if projection:
+        fitted = load_projection(campaign, path, dict(projection))
+        stages = tuple(_reduced(stage, fitted) for stage in stages)
     work = {}
-    for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
+    for layout, stage in zip(plan.layouts, stages, strict=True):
         outputs = stage.outputs()
         specs = (*outputs, *system_specs(layout.stage, outputs))
         stage.warm_up()
@@ -121,6 +134,34 @@ def rebuild(plan: WrittenPlan) -> Campaign:
     """
     data: dict[str, Any] = {**plan.campaign, "stage": plan.identity["stage"]}
     return campaigns.Campaign.from_dict(data)
+
+
+def load_projection(campaign: Campaign, path: Path, digests: Mapping[str, str]) -> Projection:
+    """
+    Projection that the campaign's reduction led to, from the store.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        With a reduction.
+    path : pathlib.Path
+        Folder of the store.
+    digests : mapping of str to str
+        Of its arrays, from the record of the fit.
+
+    Raises
+    ------
+    StoreError
+        If an array is missing or damaged.
+    """
+    arrays = read_projection(path, digests)
+    names = () if campaign.reduction is None else campaign.reduction.names
+    return Projection(arrays["mean"], arrays["components"], names)
+
+
+def _reduced(stage: Stage, projection: Projection) -> Stage:
+    """Stage that applies the projection, if it takes a reduction."""
+    return replace(stage, reduction=projection) if isinstance(stage, Fingerprint) else stage
 
 
 def version_differences(plan: WrittenPlan) -> dict[str, tuple[str, str]]:

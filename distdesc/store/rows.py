@@ -91,7 +91,7 @@ class RowWriter:
         # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
         # missing object is always a fault and never "all fill values".
         self.arrays = {
-            name: _array(group, name).with_config({"write_empty_chunks": not spec.ragged})
+            name: open_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
             for name, spec in self.specs.items()
         }
 
@@ -178,7 +178,7 @@ class RowReader:
             If there is no such array.
         """
         if name not in self._arrays:
-            self._arrays[name] = _array(self._group, name)
+            self._arrays[name] = open_array(self._group, name)
         return self._arrays[name]
 
     def attributes(self, name: str | None = None) -> dict[str, Any]:
@@ -226,7 +226,22 @@ class RowReader:
             raise StoreError(f"{self.path}/{name}[{start}:{stop}] is damaged: {error}") from error
 
 
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+def open_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """
+    One array of a group.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        The group.
+    name : str
+        Path of the array in it.
+
+    Raises
+    ------
+    StoreError
+        If there is no such array.
+    """
     array = group.get(name)
     if not isinstance(array, zarr.Array):
         raise StoreError(f"{group.store_path} has no array {name}")

@@ -21,6 +21,36 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class FitLayout:
+    """
+    How the reduction of a campaign is fitted, before its stages run.
+
+    Parameters
+    ----------
+    reduction : str
+        Name of the reduction.
+    n_features, n_components : int
+        Length of a fingerprint, before and after.
+    environments : int
+        Environments of the sample, usable or not; 0 if nothing is fitted.
+    passes : int
+        Passes over the sample.
+    parts : int
+        Tasks of a pass.
+    runs : int
+        Runs of rows that the sample consists of.
+    """
+
+    reduction: str
+    n_features: int
+    n_components: int
+    environments: int
+    passes: int
+    parts: int
+    runs: int
+
+
+@dataclass(frozen=True)
 class WrittenPlan:
     """
     What a store was begun for; written once, never changed.
@@ -45,6 +75,8 @@ class WrittenPlan:
         Of Python and of the packages that decide the stored bytes.
     made : dict
         When, where and by which command the store was begun.
+    fit : FitLayout, optional
+        How the reduction is fitted, if the campaign has one.
     """
 
     campaign: dict[str, Any]
@@ -56,6 +88,7 @@ class WrittenPlan:
     layouts: tuple[StageLayout, ...]
     versions: dict[str, str]
     made: dict[str, Any]
+    fit: FitLayout | None = None
 
     def layout(self, stage: str) -> StageLayout:
         """
@@ -141,6 +174,8 @@ def _read_plan(file: Path, mtime_ns: int) -> WrittenPlan:
     if found != FORMAT:
         raise StoreError(f"{file} has format {found}; this distdesc reads format {FORMAT}")
     data["layouts"] = tuple(StageLayout(**x) for x in data["layouts"])
+    if data.get("fit") is not None:
+        data["fit"] = FitLayout(**data["fit"])
     return WrittenPlan(**data)
 
 

@@ -1,0 +1,264 @@
+"""Fit the reduction of a campaign: passes over a sample, in tasks, before the stages run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from distdesc.campaign import Campaign
+from distdesc.engine.events import (
+    Announced,
+    Event,
+    FitFinished,
+    Listener,
+    PartFinished,
+    PassStarted,
+    ShardFinished,
+)
+from distdesc.engine.executors.executor import Executor
+from distdesc.engine.ledger import Ledger
+from distdesc.engine.sample import FitPlan, projected_memory
+from distdesc.engine.scan import INDEX
+from distdesc.engine.sketching import Rows, plan_of, read_sketch, sketch_part
+from distdesc.engine.versions import versions
+from distdesc.engine.workspace import rebuild
+from distdesc.errors import RunError, StoreError
+from distdesc.reduction.projection import Projection
+from distdesc.reduction.reduction import Reduction
+from distdesc.reduction.sketch import Sketch
+from distdesc.stages.fingerprint import MAX_NAMES
+from distdesc.store.fits import (
+    Fitted,
+    basis_path,
+    pass_name,
+    read_arrays,
+    read_fitted,
+    read_projection,
+    remove_pass,
+    write_arrays,
+    write_fitted,
+    write_projection,
+)
+from distdesc.store.lock import ClientLock
+from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
+from distdesc.store.written import WrittenPlan
+from distdesc.structures.index import SourceIndex
+
+log = logging.getLogger(__name__)
+
+
+def is_fitted(path: Path, plan: WrittenPlan) -> bool:
+    """
+    Whether a store has all that its stages need of a fit; what is damaged is logged.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        Its plan.
+    """
+    if plan.fit is None:
+        return True
+    try:
+        fitted = read_fitted(path)
+        if fitted is not None:
+            read_projection(path, fitted.digests)
+    except StoreError as error:
+        log.warning("%s; fitting again", error)
+        return False
+    return fitted is not None
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """
+    Fits the reduction of one store.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        Its plan.
+    lock : ClientLock
+        Held by the caller.
+    limit : int
+        Structures that may be quarantined.
+    tell : callable
+        Told what happens.
+    """
+
+    path: Path
+    plan: WrittenPlan
+    lock: ClientLock
+    limit: int
+    tell: Listener
+
+    def fit(self, executor: Executor) -> None:
+        """
+        Run the passes that are not done yet, and store the projection.
+
+        Parts that are done and sound are not computed again; the sums are taken in the order of
+        the parts, so that the result does not depend on who computed what, or when.
+
+        Parameters
+        ----------
+        executor : Executor
+            Started.
+
+        Raises
+        ------
+        RunError
+            If it had to stop, or too few environments are usable.
+        StoreError
+            If the components are not those that rows were already computed with.
+        """
+        campaign, fit_plan = rebuild(self.plan), plan_of(self.plan, self.path)
+        reduction, n_features = _reduction_of(campaign), fit_plan.layout.n_features
+        largest = int(SourceIndex.load(self.path / INDEX).atom_counts.max(initial=0))
+        _check_memory(projected_memory(campaign, n_features, largest), executor.worker_memory)
+        begin, basis = self._begun(reduction)
+        last: Sketch | None = None
+        for number in range(begin, reduction.passes):
+            if number > begin or basis is None:
+                basis = reduction.basis(n_features, last)
+                write_arrays(basis_path(self.path, number), {"basis": basis})
+            # All that is needed of the passes before is in the basis.
+            for old in range(number):
+                remove_pass(self.path, old)
+            last = self._run_pass(executor, fit_plan, number, basis)
+        self._store(campaign, reduction.project(n_features, basis, last), last)
+        for number in range(reduction.passes):
+            remove_pass(self.path, number)
+
+    def _begun(self, reduction: Reduction) -> tuple[int, Rows | None]:
+        """Last pass that was begun, with its basis; the first one if none was."""
+        for number in reversed(range(reduction.passes)):
+            file = basis_path(self.path, number)
+            try:
+                if file.exists():
+                    return number, read_arrays(file)[0]["basis"]
+            except StoreError as error:
+                log.warning("%s; it is computed again", error)
+        return 0, None
+
+    def _run_pass(self, executor: Executor, fit_plan: FitPlan, number: int, basis: Rows) -> Sketch:
+        """Sketch of the whole sample."""
+        _, digest = read_arrays(basis_path(self.path, number))
+        parts, ledger = fit_plan.layout.parts, Ledger(self.limit)
+        missing = []
+        done = done_shards(self.path, pass_name(number))
+        for part in range(parts):
+            receipt = self._sound(number, part, digest) if part in done else None
+            if receipt is None:
+                revoke(self.path, pass_name(number), part)
+                missing.append(part)
+            else:
+                ledger.add(receipt)
+        ledger.done = parts - len(missing)
+        self.tell(
+            PassStarted(fit_plan.layout, number, ledger.done, executor.workers, executor.dashboard)
+        )
+        attempt = partial(sketch_part, self.path, self.plan.digest, versions(), number, digest)
+        for outcome in executor.run(attempt, fit_plan.tasks(number, missing)):
+            self.lock.beat()
+            ledger.account(outcome, self._relay)
+        if ledger.failed:
+            task, reason = ledger.failed[-1]
+            raise RunError(
+                f"{len(ledger.failed)} parts of the fit failed after all attempts, the last is "
+                f"{task.key}: {reason}. Run the same command again to try them once more"
+            )
+        whole = Sketch.nothing(basis)
+        for part in range(parts):
+            receipt = read_receipt(self.path, pass_name(number), part)
+            if receipt is None:
+                raise RunError(f"part {part} of the fit was lost; run the same command again")
+            whole = whole.merged(read_sketch(self.path, number, receipt), basis)
+        return whole
+
+    def _sound(self, number: int, part: int, digest: str) -> Receipt | None:
+        """Receipt of a part that is done with this basis, and whose sketch is there and whole."""
+        try:
+            receipt = read_receipt(self.path, pass_name(number), part)
+            if receipt is None or receipt.campaign != self.plan.digest:
+                return None
+            if receipt.digests.get("basis") != digest:
+                return None
+            read_sketch(self.path, number, receipt)
+        except StoreError as error:
+            log.info("%s; the part is computed again", error)
+            return None
+        return receipt
+
+    def _relay(self, event: Event) -> None:
+        self.tell(PartFinished(event.receipt) if isinstance(event, ShardFinished) else event)
+
+    def _store(self, campaign: Campaign, projection: Projection, last: Sketch | None) -> None:
+        n = 0 if last is None else last.n
+        if last is not None and n <= projection.n_components:
+            raise RunError(
+                f"only {n} environments of the sample can be used, not more than the "
+                f"{projection.n_components} components; `distdesc status` says why structures "
+                f"were set aside"
+            )
+        before = self._before()
+        arrays = {"mean": projection.mean, "components": projection.components}
+        if len(projection.variance):
+            arrays["variance"] = projection.variance
+        digests = write_projection(self.path, arrays, _attributes(campaign, projection, n))
+        if before is not None and before.digests != digests and self._has_rows():
+            raise StoreError(
+                f"{self.path} has rows of other components than are fitted now, which were "
+                f"damaged; the machine or the versions have changed. Choose another [store] path"
+            )
+        fitted = Fitted(digests, n, projection.total_variance, tuple(projection.variance.tolist()))
+        write_fitted(self.path, fitted)
+        rank = sum(v > 0 for v in fitted.variance)
+        if fitted.variance and rank < projection.n_components:
+            self.tell(
+                Announced(
+                    f"the sample varies along {rank} directions only; the other "
+                    f"{projection.n_components - rank} components are zero"
+                )
+            )
+        self.tell(FitFinished(fitted, projection.n_components))
+
+    def _before(self) -> Fitted | None:
+        try:
+            return read_fitted(self.path)
+        except StoreError:
+            return None
+
+    def _has_rows(self) -> bool:
+        return any(done_shards(self.path, layout.stage) for layout in self.plan.layouts)
+
+
+def _reduction_of(campaign: Campaign) -> Reduction:
+    if campaign.reduction is None:
+        raise RunError("the campaign has no [reduction] to fit")
+    return campaign.reduction
+
+
+def _check_memory(projected: int, allowed: int) -> None:
+    if projected > allowed:
+        raise RunError(
+            f"the fit of [reduction] is projected to need {projected / 2**30:.2f} GiB a worker, "
+            f"more than the {allowed / 2**30:.2f} GiB each has; use fewer n_components, fewer "
+            f"[execution] workers, or more [execution] memory"
+        )
+
+
+def _attributes(campaign: Campaign, projection: Projection, n: int) -> dict[str, object]:
+    names = () if campaign.descriptor is None else campaign.descriptor.feature_names()
+    return {
+        "description": "Linear map from fingerprints to the numbers that are stored.",
+        "reduction": campaign.sections["reduction"],
+        "environments": n,
+        "total_variance": projection.total_variance,
+        "names": list(projection.names),
+        **({"features": list(names)} if len(names) <= MAX_NAMES else {}),
+    }

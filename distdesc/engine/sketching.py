@@ -1,0 +1,197 @@
+"""One attempt of one part of a pass: featurise its rows, sketch them, publish the receipt last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.engine.compute import rows_of_structures, run_good
+from distdesc.engine.plan import Task
+from distdesc.engine.sample import FitPlan, slice_rows, unreduced
+from distdesc.engine.task import check_versions, peak_rss, problems_of, read_structures
+from distdesc.engine.versions import machine, versions
+from distdesc.engine.workspace import Workspace, open_workspace
+from distdesc.errors import StoreError
+from distdesc.reduction.sketch import Sketch
+from distdesc.stopwatch import Stopwatch
+from distdesc.store.fits import TABLE, basis_path, read_arrays, sketch_path, write_arrays
+from distdesc.store.receipts import Receipt, commit, read_receipt
+from distdesc.store.written import WrittenPlan, read_shard_table
+
+SKETCH = "sketch"
+"""Name of a part's object in its receipt."""
+
+Rows = NDArray[np.float64]
+
+
+def sketch_part(
+    path: Path, digest: str, wanted: dict[str, str], number: int, basis_digest: str, task: Task
+) -> Receipt:
+    """
+    Make sure that a part of a pass is done; safe to repeat, anywhere, at the same time.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    digest : str
+        Of the campaign.
+    wanted : dict of str to str
+        Versions that the client runs with.
+    number : int
+        Of the pass.
+    basis_digest : str
+        XXH3-128 of the file of its basis.
+    task : Task
+        Which part.
+
+    Returns
+    -------
+    Receipt
+        Of this attempt, or of the one that came first; its counts are of environments.
+
+    Raises
+    ------
+    DistdescError
+        If the store, the source or the versions are not what the campaign was planned with.
+    """
+    before = read_receipt(path, task.stage, task.shard)
+    if before is not None:
+        return before
+    started = time.perf_counter()
+    clock = Stopwatch()
+    with clock("start"):
+        check_versions(wanted)
+        workspace = open_workspace(path, digest)
+        basis = _basis(basis_path(path, number), basis_digest)
+    runs = plan_of(workspace.plan, path).runs(task.shard)
+    problems: dict[int, str] = {}
+    sketch = Sketch.nothing(basis)
+    for rows in _slices(workspace, runs, len(basis), problems, clock):
+        with clock("sketch"):
+            sketch = sketch.merged(Sketch.of(rows, basis), basis)
+    arrays = {
+        "n": np.array(sketch.n), "mean": sketch.mean,
+        "spread": np.array(sketch.spread), "product": sketch.product,
+    }  # fmt: skip
+    with clock("write"):
+        stored = write_arrays(sketch_path(path, number, task.shard), arrays)
+    clock.seconds["total"] = time.perf_counter() - started
+    receipt = Receipt(
+        campaign=digest,
+        stage=task.stage,
+        shard=task.shard,
+        rows=(task.row_start, task.row_stop),
+        structures=0,
+        counts={"ok": sketch.n, "quarantined": int((runs[:, 1] - runs[:, 0]).sum()) - sketch.n},
+        quarantined=sorted(problems.items()),
+        digests={"basis": basis_digest, SKETCH: stored[1]},
+        objects={SKETCH: stored},
+        seconds={k: round(v, 6) for k, v in clock.seconds.items()},
+        where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
+        finished=time.time(),
+    )
+    commit(path, receipt)
+    return receipt
+
+
+def read_sketch(path: Path, number: int, receipt: Receipt) -> Sketch:
+    """
+    What a part of a pass found.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    number : int
+        Of the pass.
+    receipt : Receipt
+        Of the part.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or damaged.
+    """
+    file = sketch_path(path, number, receipt.shard)
+    found, _ = read_arrays(file, receipt.objects[SKETCH][1])
+    return Sketch(int(found["n"]), found["mean"], float(found["spread"]), found["product"])
+
+
+def plan_of(plan: WrittenPlan, path: Path) -> FitPlan:
+    """
+    Plan of the fit of a store that was begun.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        Of the store.
+    path : pathlib.Path
+        Folder of the store.
+
+    Raises
+    ------
+    StoreError
+        If the store has no fit.
+    """
+    if plan.fit is None:
+        raise StoreError(f"{path} is of a campaign without [reduction]")
+    return FitPlan(plan.fit, read_shard_table(path, TABLE))
+
+
+@lru_cache(maxsize=2)
+def _basis(file: Path, digest: str) -> NDArray[np.float64]:
+    """Read a basis once per process."""
+    return read_arrays(file, digest)[0]["basis"]
+
+
+def _slices(
+    workspace: Workspace,
+    runs: NDArray[np.int64],
+    n_features: int,
+    problems: dict[int, str],
+    clock: Stopwatch,
+) -> Iterator[Rows]:
+    """
+    Fingerprints of all usable rows of some runs, in slices of equal length but the last.
+
+    What is in a slice depends on the rows only, so that a part has the same sums wherever and
+    however often it is computed.
+    """
+    length = slice_rows(n_features)
+    waiting: list[Rows] = []
+    n = 0
+    for run in runs:
+        for rows in _fingerprints(workspace, run, problems, clock):
+            waiting.append(rows)
+            n += len(rows)
+        if n >= length:
+            joined = np.concatenate(waiting)
+            for start in range(0, n - length + 1, length):
+                yield joined[start : start + length]
+            rest = joined[n - n % length :]
+            waiting, n = [rest], len(rest)
+    if n:
+        yield np.concatenate(waiting)
+
+
+def _fingerprints(
+    workspace: Workspace, run: NDArray[np.int64], problems: dict[int, str], clock: Stopwatch
+) -> list[Rows]:
+    """Fingerprints of the usable structures of one run; the others are noted with reasons."""
+    row_start, row_stop, first, last, first_row = (int(k) for k in run)
+    stage = unreduced(workspace.campaign)
+    with clock("read"):
+        batch = read_structures(workspace, first, last, stage.reads_records)
+    with clock("validate"):
+        found = problems_of(workspace, stage, batch)
+    task = Task(TABLE, 0, row_start, row_stop, first, last, first_row)
+    owned = rows_of_structures(stage, task, batch)
+    parts, _ = run_good(stage, batch, owned, found, clock)
+    problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
+    return [outputs["fingerprint"] for _, outputs in parts]
