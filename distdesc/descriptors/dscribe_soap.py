@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,12 +173,15 @@ def _soap(soap: DscribeSoap) -> Any:
     """Calculator of dscribe."""
     dscribe = load("dscribe", "dscribe.descriptors")
     try:
-        return dscribe.SOAP(
-            r_cut=float(soap.basis_radius),
-            n_max=soap.n_max,
-            l_max=soap.l_max,
-            sigma=float(soap.sigma),
-            species=soap.accepted_numbers,
-        )
-    except ValueError as error:
+        with catch_warnings():
+            # of an ill-conditioned overlap matrix, which dscribe would go on with
+            simplefilter("error")
+            return dscribe.SOAP(
+                r_cut=float(soap.basis_radius),
+                n_max=soap.n_max,
+                l_max=soap.l_max,
+                sigma=float(soap.sigma),
+                species=soap.accepted_numbers,
+            )
+    except (ValueError, RuntimeWarning) as error:
         raise CampaignError(f"dscribe must accept the parameters, got: {error}") from error
