@@ -12,6 +12,7 @@ from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.stopwatch import Stopwatch
+from distdesc.structures.environment import Environments
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.neighbours import iterate_environments, warm_up
 from distdesc.structures.source import Source, Structures
@@ -66,10 +67,19 @@ class Fingerprint:
         """See Stage.validates."""
         return True
 
+    @property
+    def n_columns(self) -> int:
+        """Numbers of the fingerprint of one environment, as it goes on to be stored."""
+        return self.descriptor.n_features
+
+    def column_names(self) -> tuple[str, ...]:
+        """Name of each of these numbers."""
+        return self.descriptor.feature_names()
+
     def outputs(self) -> tuple[ArraySpec, ...]:
         """See Stage.outputs."""
-        n = self.descriptor.n_features
-        names = {"features": list(self.descriptor.feature_names())} if n <= MAX_NAMES else {}
+        n = self.n_columns
+        names = {"features": list(self.column_names())} if n <= MAX_NAMES else {}
         return (
             ArraySpec(
                 "fingerprint", DTYPES[self.dtype], (n,), ("feature",), fill=float("nan"),
@@ -97,7 +107,7 @@ class Fingerprint:
         self, batch: Structures, first: int, last: int, clock: Stopwatch
     ) -> dict[str, NDArray[Any]]:
         """See Stage.run."""
-        out = np.empty((last - first, self.descriptor.n_features), dtype=DTYPES[self.dtype])
+        out = np.empty((last - first, self.n_columns), dtype=DTYPES[self.dtype])
         row = 0
         slices = iterate_environments(batch, first, last, self.descriptor.cutoff, MAX_PAIRS)
         while True:
@@ -107,10 +117,14 @@ class Fingerprint:
                 break
             # What float32 cannot hold becomes infinite, and is refused below.
             with clock("kernel"), np.errstate(over="ignore"):
-                out[row : row + len(environments)] = self.descriptor.compute(environments)
+                out[row : row + len(environments)] = self._columns(environments)
             row += len(environments)
         self._check(out, batch, first)
         return {"fingerprint": out, "number": batch.numbers[first:last].astype(np.uint8)}
+
+    def _columns(self, environments: Environments) -> NDArray[np.float64]:
+        """Fingerprints of a slice, shape (n, n_columns)."""
+        return self.descriptor.compute(environments)
 
     def _check(self, out: NDArray[Any], batch: Structures, first: int) -> None:
         """Refuse structures with a fingerprint that is not finite."""
