@@ -12,7 +12,7 @@ STORE = click.argument("path", type=click.Path(file_okay=False, path_type=Path))
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md."
 )
-KINDS = ("sources", "descriptors", "stages", "executors", "jobs")
+KINDS = ("sources", "descriptors", "reductions", "stages", "executors", "jobs")
 
 
 @click.command(name="list")
@@ -27,7 +27,7 @@ KINDS = ("sources", "descriptors", "stages", "executors", "jobs")
 )
 def list_(kind: str | None, folder: Path) -> None:
     """
-    List what there is to choose from: sources, descriptors, stages, executors, jobs.
+    List what there is to choose from: sources, descriptors, reductions, stages, executors, jobs.
 
     With a KIND, its keys and their defaults are shown too.
     """

@@ -19,11 +19,16 @@ from rich.progress import (
 from distdesc.engine.events import (
     Announced,
     Event,
+    FitFinished,
+    PartFinished,
+    PassStarted,
     RunStarted,
     ScanProgressed,
     ShardFailed,
     ShardFinished,
 )
+from distdesc.report.text import variance_words
+from distdesc.store.fits import Fitted
 
 LINE_EVERY = 30.0
 """Seconds between lines where there is no terminal."""
@@ -88,6 +93,12 @@ class ProgressDisplay:
                 self.console.print(f"[dim]· {escape(text)}[/dim]", soft_wrap=True)
             case ScanProgressed(done, total):
                 self._scan(done, total)
+            case PassStarted():
+                self._start_pass(event)
+            case PartFinished():
+                self._advance_pass()
+            case FitFinished(fitted, n):
+                self._end_fit(fitted, n)
             case RunStarted():
                 self._start(event)
             case ShardFinished(receipt):
@@ -102,6 +113,40 @@ class ProgressDisplay:
         if self._task is None:
             self._task = self._bar.add_task("indexing", total=total, rate="")
         self._bar.update(self._task, completed=done, total=total)
+
+    def _start_pass(self, event: PassStarted) -> None:
+        self._drop()
+        self._begun = self._spoken = time.monotonic()
+        self._shards = (event.parts_done, event.layout.parts)
+        fit = event.layout
+        resumed = f", {event.parts_done} of them done before" if event.parts_done else ""
+        self.console.print(
+            f"fitting {fit.reduction}, pass {event.number + 1} of {fit.passes}: "
+            f"{fit.n_features:,} → {fit.n_components:,} numbers on {fit.environments:,} "
+            f"environments in {fit.parts:,} parts{resumed}",
+            highlight=False,
+        )
+        self._task = self._bar.add_task(
+            "fitting", total=fit.parts, completed=event.parts_done, rate=""
+        )
+
+    def _advance_pass(self) -> None:
+        done, total = self._shards
+        self._shards = (done + 1, total)
+        if self._task is not None:
+            self._bar.update(self._task, completed=done + 1)
+        if not self.console.is_terminal and time.monotonic() - self._spoken > LINE_EVERY:
+            self._spoken = time.monotonic()
+            self.console.print(f"{done + 1}/{total} parts of the fit", highlight=False)
+
+    def _end_fit(self, fitted: Fitted, n_components: int) -> None:
+        self._drop()
+        if fitted.explained:
+            self.console.print(
+                f"{n_components:,} components have {variance_words(sum(fitted.explained))} of the "
+                f"variance of {fitted.environments:,} environments",
+                highlight=False,
+            )
 
     def _start(self, event: RunStarted) -> None:
         self._drop()

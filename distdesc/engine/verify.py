@@ -18,6 +18,7 @@ from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
 from distdesc.schema import ArraySpec
+from distdesc.store.fits import GROUP, read_fitted, read_projection
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_file, digest_rows, object_path
 from distdesc.store.written import WrittenPlan, read_plan
@@ -128,8 +129,10 @@ def verify(
                 faults.append(fault)
             if tick is not None:
                 tick(done, total)
-    sampled = _sample(path, plans, recomputed, faults) if recomputed else []
-    why = ""
+    unfitted = _fit_faults(path, plan)
+    faults += unfitted
+    sampled = _sample(path, plans, recomputed, faults) if recomputed and not unfitted else []
+    why = "rows cannot be reduced without what was fitted" if unfitted else ""
     try:
         if sampled:
             with _workspace(path, plan) as workspace:
@@ -162,6 +165,27 @@ def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
         if index.digest != plan.source_digest:
             raise SourceError(f"the input of {path} has changed; nothing can be recomputed")
         yield replace(workspace, index=index)
+
+
+def _fit_faults(path: Path, plan: WrittenPlan) -> list[Fault]:
+    """Whether the projection is as it was fitted; until then there is nothing to check."""
+    if plan.fit is None:
+        return []
+    try:
+        fitted = read_fitted(path)
+    except StoreError as error:
+        return [Fault(GROUP, 0, "", str(error))]
+    if fitted is None:
+        begun = any(done_shards(path, x.stage) for x in plan.layouts)
+        what = f"rows were computed, but {path} has no record of the fit"
+        return [Fault(GROUP, 0, "", what)] if begun else []
+    faults = []
+    for name, digest in fitted.digests.items():
+        try:
+            read_projection(path, {name: digest})
+        except StoreError as error:
+            faults.append(Fault(GROUP, 0, f"{GROUP}/{name}", str(error)))
+    return faults
 
 
 def _receipt(

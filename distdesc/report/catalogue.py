@@ -12,10 +12,18 @@ from typing import Any
 from distdesc import registry
 from distdesc.descriptors import DESCRIPTORS
 from distdesc.errors import CampaignError
+from distdesc.reduction import REDUCTIONS
 from distdesc.stages import STAGES
 from distdesc.structures import SOURCES
 
-REGISTRIES = {"sources": SOURCES, "descriptors": DESCRIPTORS, "stages": STAGES}
+REGISTRIES = {
+    "sources": SOURCES,
+    "descriptors": DESCRIPTORS,
+    "reductions": REDUCTIONS,
+    "stages": STAGES,
+}
+HAVE_SECTIONS = ("descriptor", "reduction")
+"""Fields of stages that are given in sections of their own."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ def catalogue(kind: str, jobs: Path) -> list[Entry]:
     Parameters
     ----------
     kind : str
-        ``"sources"``, ``"descriptors"``, ``"stages"``, ``"executors"`` or ``"jobs"``.
+        ``"sources"``, ``"descriptors"``, ``"reductions"``, ``"stages"``, ``"executors"`` or
+        ``"jobs"``.
     jobs : pathlib.Path
         Folder of job files.
     """
@@ -64,7 +73,7 @@ def _entry(kind: str, name: str) -> Entry:
         cls = registry.load(REGISTRIES[kind], kind.removesuffix("s"), name)
     except CampaignError as error:
         return Entry(name, str(error), {})
-    keys = {f.name: _default(f) for f in dataclasses.fields(cls) if f.name != "descriptor"}
+    keys = {f.name: _default(f) for f in dataclasses.fields(cls) if f.name not in HAVE_SECTIONS}
     return Entry(name, _first_sentence(cls), keys)
 
 

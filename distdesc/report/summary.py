@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
 from distdesc.schema import RowKind
 from distdesc.store.receipts import Receipt, iter_receipts
@@ -85,6 +86,8 @@ class Summary:
         Reasons, by structure.
     bytes : int
         Size of all objects with a receipt, in bytes.
+    fit : FitSummary, optional
+        Of the reduction, if the campaign has one.
     """
 
     path: str
@@ -96,6 +99,7 @@ class Summary:
     stages: tuple[StageSummary, ...]
     quarantined: dict[int, str]
     bytes: int
+    fit: FitSummary | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
@@ -126,7 +130,7 @@ def summarise(run: Run) -> Summary:
     StoreError
         If a receipt is damaged.
     """
-    quarantined: dict[int, str] = {}
+    fit, quarantined = summarise_fit(run)
     stages, size = [], 0
     for layout in run.plan.layouts:
         receipts = list(iter_receipts(run.path, layout.stage))
@@ -144,6 +148,7 @@ def summarise(run: Run) -> Summary:
         stages=tuple(stages),
         quarantined=quarantined,
         bytes=size,
+        fit=fit,
     )
 
 

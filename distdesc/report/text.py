@@ -12,6 +12,7 @@ from rich.text import Text
 
 from distdesc.elements import symbol_of
 from distdesc.report.catalogue import Entry
+from distdesc.report.fits import FitSummary
 from distdesc.report.summary import FeatureSummary, Summary
 
 
@@ -48,6 +49,8 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
     if summary.question:
         table.add_row("question", escape(summary.question))
     table.add_row("structures", f"{summary.structures:,}")
+    if summary.fit is not None:
+        table.add_row("reduction", reduction_words(summary.fit))
     for stage in summary.stages:
         kinds = {"ok": stage.ok, "failed": stage.failed, "quarantined": stage.quarantined}
         parts = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n or kind == "ok")
@@ -62,6 +65,41 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
         table.add_row("throughput", f"{speed}, {wall:.1f} s with start-up")
     table.add_row("store", size(summary.bytes))
     return table
+
+
+def reduction_words(fit: FitSummary) -> str:
+    """
+    What a reduction keeps, or how far its fit is.
+
+    Parameters
+    ----------
+    fit : FitSummary
+        Its numbers.
+    """
+    what = f"{fit.reduction}: {fit.n_features:,} → {fit.n_components:,} numbers"
+    if not fit.fitted:
+        state = f"fitted to {fit.parts_done:,} of {fit.parts:,} parts" if fit.parts else "not made"
+        return f"{what}, [yellow]{state}[/yellow]"
+    if not fit.explained:
+        return what
+    kept = variance_words(sum(fit.explained))
+    return f"{what}, {kept} of the variance of {fit.environments:,} environments"
+
+
+def variance_words(part: float) -> str:
+    """
+    Part of a variance in per cent, with the digits that matter near the whole.
+
+    Parameters
+    ----------
+    part : float
+        0 to 1.
+    """
+    missing = 1 - part
+    if missing < 1e-9:
+        return "all"
+    digits = max(1, math.ceil(-math.log10(missing)) - 1)
+    return f"{math.floor(part * 100 * 10**digits) / 10**digits:.{digits}f} %"
 
 
 def _quarantined(summary: Summary) -> str:
@@ -102,6 +140,18 @@ def status_table(summary: Summary) -> Table:
     table = Table(title=f"{escape(summary.path)}  {state}", title_justify="left", box=None)
     for name in ("stage", "shards", "rows", "ok", "failed", "quarantined", "rows/s"):
         table.add_column(name, justify="left" if name == "stage" else "right")
+    if summary.fit is not None and summary.fit.passes:
+        f = summary.fit
+        elapsed = f.last - f.first
+        table.add_row(
+            "fit",
+            f"{f.parts_done:,}/{f.parts:,}",
+            f"{f.rows_done:,}/{f.rows:,}",
+            f"{f.ok:,}",
+            "0",
+            f"{f.quarantined:,}",
+            f"{f.rows_done / elapsed:,.0f}" if elapsed > 0 else "-",
+        )
     for s in summary.stages:
         elapsed = s.last - s.first
         table.add_row(
@@ -150,13 +200,16 @@ def time_table(summary: Summary) -> Table:
     table = Table(title="where the time went", title_justify="left", box=None)
     for name in ("stage", "activity", "worker seconds", "share"):
         table.add_column(name, justify="left" if name in ("stage", "activity") else "right")
-    for stage in summary.stages:
-        total = stage.seconds.get("total", 0.0)
-        named = {k: v for k, v in stage.seconds.items() if k != "total"}
+    spent = {stage.stage: stage.seconds for stage in summary.stages}
+    if summary.fit is not None and summary.fit.seconds:
+        spent = {"fit": summary.fit.seconds, **spent}
+    for stage, times in spent.items():
+        total = times.get("total", 0.0)
+        named = {k: v for k, v in times.items() if k != "total"}
         named["other"] = max(0.0, total - sum(named.values()))
         for activity, seconds in sorted(named.items(), key=lambda item: -item[1]):
             share = f"{seconds / total:.1%}" if total else "-"
-            table.add_row(stage.stage, activity, f"{seconds:.2f}", share)
+            table.add_row(stage, activity, f"{seconds:.2f}", share)
     return table
 
 
