@@ -197,8 +197,9 @@ def draw_runs(
     length = min(longest, max(RUN_ROWS, round(n_rows / max(1, len(offsets) - 1))))
     wanted, total = ceil(sample / length), ceil(n_rows / length)
     if sample == 0 or wanted >= total:
-        starts = np.arange(0, n_rows, longest, dtype=np.int64)
-        return np.stack([starts, np.minimum(starts + longest, n_rows)], axis=1)
+        length = min(longest, PART_ROWS)
+        starts = np.arange(0, n_rows, length, dtype=np.int64)
+        return np.stack([starts, np.minimum(starts + length, n_rows)], axis=1)
     drawn = np.random.default_rng(seed).choice(total, wanted, replace=False, shuffle=False)
     starts = np.sort(drawn).astype(np.int64) * length
     return np.stack([starts, np.minimum(starts + length, n_rows)], axis=1)

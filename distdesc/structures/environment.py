@@ -39,6 +39,25 @@ class Environments:
     def __len__(self) -> int:
         return len(self.centres)
 
+    def part(self, begin: int, end: int) -> Environments:
+        """
+        Environments ``begin`` to ``end`` of these.
+
+        Parameters
+        ----------
+        begin, end : int
+            Half-open range.
+        """
+        first, last = self.offsets[begin], self.offsets[end]
+        return Environments(
+            self.offsets[begin : end + 1] - first,
+            self.vectors[first:last],
+            self.numbers[first:last],
+            self.neighbours[first:last],
+            self.centres[begin:end],
+            self.centre_numbers[begin:end],
+        )
+
 
 def single_environment(distance: float, number: int) -> Environments:
     """
