@@ -88,6 +88,7 @@ class CorrelationTable(NamedTuple):
         return len(self.order) + int(np.sum(blocks)), int(np.max(np.diff(self.row_cell[kinds])))
 
 
+@lru_cache(maxsize=64)
 def n_correlations(degree: int, n_q: int, l_max: int, odd: bool, limit: int) -> int:
     """
     Count the features of given degree; stops counting above a limit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations_with_replacement, permutations
 from math import factorial, pi, sqrt
 
@@ -76,6 +77,11 @@ def _primitives(kind, n_max, l, radius):
     return np.full(n_max, l), -np.log(1e-3 / radii**l) / radii**2
 
 
+@cache
+def _rule():
+    return np.polynomial.legendre.leggauss(300)
+
+
 def radial_functions(kind, n_max, l_max, radius, sigma, distances):
     """Coefficient of one neighbour without its harmonic, shape (n, l_max + 1, n_max)."""
     distances = np.asarray(distances, dtype=float)
@@ -88,7 +94,7 @@ def radial_functions(kind, n_max, l_max, radius, sigma, distances):
         height = 1.0 if kind == "gto_dscribe" else (pi * sigma**2) ** -0.75
         for k, r in enumerate(distances):
             first, last = max(0.0, r - 12 * sigma), min(end, r + 12 * sigma)
-            place, weight = np.polynomial.legendre.leggauss(300)
+            place, weight = _rule()
             x = first + 0.5 * (last - first) * (place + 1)
             z = x * r / sigma**2
             bessel = np.full_like(x, float(l == 0))
