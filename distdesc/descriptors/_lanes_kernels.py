@@ -172,32 +172,46 @@ def store_short(_typing, array, index, vector):
 
 @intrinsic
 def store_part(_typing, array, index, vector, first, last):
-    """Write lanes ``first`` to ``last`` of a vector to the same entries after ``index``."""
-    item = ir.FloatType() if array.dtype == types.float32 else ir.DoubleType()
+    """
+    Write lanes ``first`` to ``last`` of a vector to the same entries after ``index``.
+
+    Far slower than `store_short`: to be used at the borders of arrays.
+    """
 
     def generate(context, builder, sig, arguments):
         array_value, index, vector, first, last = arguments
-        kind = ir.VectorType(item, SHORT)
-        place = _place(context, builder, sig.args[0], array_value, index, kind)
-        if isinstance(item, ir.FloatType):
-            vector = builder.fptrunc(vector, kind)
+        place = _place(context, builder, sig.args[0], array_value, index, vector.type)
         lane = ir.Constant(ir.VectorType(ir.IntType(64), SHORT), list(range(SHORT)))
         after = builder.icmp_signed(">=", lane, _spread(builder, first, SHORT))
         before = builder.icmp_signed("<", lane, _spread(builder, last, SHORT))
         mask = builder.and_(after, before)
-        align = ir.IntType(32)
-        short = "f32" if isinstance(item, ir.FloatType) else "f64"
-        signature_ = ir.FunctionType(ir.VoidType(), [kind, place.type, align, mask.type])
-        name = f"llvm.masked.store.v{SHORT}{short}.p0"
-        function = cgutils.get_or_insert_function(builder.module, signature_, name)
-        builder.call(
-            function,
-            [vector, place, ir.Constant(align, 4 if isinstance(item, ir.FloatType) else 8), mask],
-        )
+        align = ir.Constant(ir.IntType(32), 8)
+        kind = ir.FunctionType(ir.VoidType(), [vector.type, place.type, align.type, mask.type])
+        name = f"llvm.masked.store.v{SHORT}f64.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [vector, place, align, mask])
         return context.get_dummy_value()
 
     arguments = (array, types.intp, short_lanes, types.intp, types.intp)
     return types.void(*arguments), generate
+
+
+def _shift(by):
+    @intrinsic
+    def shift(_typing, vector):
+        """Vector whose first lane is lane `by` of another; the last lanes mean nothing."""
+
+        def generate(_context, builder, _sig, arguments):
+            lanes = [min(lane + by, SHORT - 1) for lane in range(SHORT)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), SHORT), lanes)
+            return builder.shuffle_vector(arguments[0], arguments[0], mask)
+
+        return vector(vector), generate
+
+    return shift
+
+
+shift1, shift2, shift3, shift4, shift5, shift6, shift7 = (_shift(n) for n in range(1, SHORT))
 
 
 @intrinsic

@@ -19,16 +19,25 @@ from distdesc.descriptors._lanes_kernels import (
     load_short,
     load_splat,
     rows_of_lanes,
+    shift1,
+    shift2,
+    shift3,
+    shift4,
+    shift5,
+    shift6,
+    shift7,
     splat_short,
     store_part,
+    store_short,
 )
 
 # For the arguments, see _expansion_kernels. Coefficients of one environment are flat: channel as
-# it turned up, lm, padded n. Factors are flat, (n_max, padded n): one on the diagonal of the
-# square of the coefficients, the square root of two beside it.
+# it turned up, lm, padded n. Factors, for products within a channel and between two, are a flat
+# table (n_max, padded n), one on the diagonal of the square of the coefficients and the square
+# root of two beside it, and where the row of each n begins less the entries left out.
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _outer(left, a, right, b, n_m, n_pad, sums):
     """Add the products of SHORT functions of one side with SHORT of the other, summed over m."""
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
@@ -46,42 +55,84 @@ def _outer(left, a, right, b, n_m, n_pad, sums):
     return s0, s1, s2, s3, s4, s5, s6, s7
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _put(out, start, total, factors, n, first, n_max, n_pad, same):
-    """Write one row of products, n with ``first`` to ``first + SHORT``; those before n are known."""
+    """Write one row of products, n with SHORT others; of the same channel, none before n."""
     if n < n_max:
-        low, last = 0, min(SHORT, n_max - first)
-        place = start + n * n_max + first
-        if same:
-            low = max(0, n - first)
-            place -= n * (n + 1) // 2
-        total = total * load_short(factors, n * n_pad + first)
-        store_part(out, place, total, low, last)
+        table, places = factors
+        total = total * load_short(table, n * n_pad + first)
+        low = n - first if same else 0
+        if low <= 0 and n_max - first >= SHORT:
+            store_short(out, start + places[n] + first, total)
+        else:
+            store_part(out, start + places[n] + first, total, low, n_max - first)
 
 
-@njit(cache=True, nogil=True)
-def _put_all(out, start, sums, factors, n, first, n_max, n_pad, same):
+@njit(inline="always")
+def _put_row(out, place, stop, total, n, n_max, count):
+    """Write `count` products, and what is after them, which comes later, up to `stop`."""
+    if n < n_max:
+        if place + SHORT <= stop:
+            store_short(out, place, total)
+        else:
+            store_part(out, place, total, 0, count)
+
+
+@njit(inline="always")
+def _put_all(out, start, stop, sums, factors, n, first, n_max, n_pad, same):
+    """Write SHORT rows of products of one l, in a block that ends at `stop`."""
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
-    _put(out, start, s0, factors, n, first, n_max, n_pad, same)
-    _put(out, start, s1, factors, n + 1, first, n_max, n_pad, same)
-    _put(out, start, s2, factors, n + 2, first, n_max, n_pad, same)
-    _put(out, start, s3, factors, n + 3, first, n_max, n_pad, same)
-    _put(out, start, s4, factors, n + 4, first, n_max, n_pad, same)
-    _put(out, start, s5, factors, n + 5, first, n_max, n_pad, same)
-    _put(out, start, s6, factors, n + 6, first, n_max, n_pad, same)
-    _put(out, start, s7, factors, n + 7, first, n_max, n_pad, same)
+    if n_pad > SHORT:
+        _put(out, start, s0, factors, n, first, n_max, n_pad, same)
+        _put(out, start, s1, factors, n + 1, first, n_max, n_pad, same)
+        _put(out, start, s2, factors, n + 2, first, n_max, n_pad, same)
+        _put(out, start, s3, factors, n + 3, first, n_max, n_pad, same)
+        _put(out, start, s4, factors, n + 4, first, n_max, n_pad, same)
+        _put(out, start, s5, factors, n + 5, first, n_max, n_pad, same)
+        _put(out, start, s6, factors, n + 6, first, n_max, n_pad, same)
+        _put(out, start, s7, factors, n + 7, first, n_max, n_pad, same)
+        return
+    # A row overwrites the beginning of the next, which is written after it.
+    f = load_short(factors[0], 0)
+    if same:
+        place = start
+        _put_row(out, place, stop, f * s0, 0, n_max, n_max)
+        place += n_max
+        _put_row(out, place, stop, f * shift1(s1), 1, n_max, n_max - 1)
+        place += n_max - 1
+        _put_row(out, place, stop, f * shift2(s2), 2, n_max, n_max - 2)
+        place += n_max - 2
+        _put_row(out, place, stop, f * shift3(s3), 3, n_max, n_max - 3)
+        place += n_max - 3
+        _put_row(out, place, stop, f * shift4(s4), 4, n_max, n_max - 4)
+        place += n_max - 4
+        _put_row(out, place, stop, f * shift5(s5), 5, n_max, n_max - 5)
+        place += n_max - 5
+        _put_row(out, place, stop, f * shift6(s6), 6, n_max, n_max - 6)
+        place += n_max - 6
+        _put_row(out, place, stop, f * shift7(s7), 7, n_max, n_max - 7)
+    else:
+        _put_row(out, start, stop, f * s0, 0, n_max, n_max)
+        _put_row(out, start + n_max, stop, f * s1, 1, n_max, n_max)
+        _put_row(out, start + 2 * n_max, stop, f * s2, 2, n_max, n_max)
+        _put_row(out, start + 3 * n_max, stop, f * s3, 3, n_max, n_max)
+        _put_row(out, start + 4 * n_max, stop, f * s4, 4, n_max, n_max)
+        _put_row(out, start + 5 * n_max, stop, f * s5, 5, n_max, n_max)
+        _put_row(out, start + 6 * n_max, stop, f * s6, 6, n_max, n_max)
+        _put_row(out, start + 7 * n_max, stop, f * s7, 7, n_max, n_max)
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _zeros():
     z = splat_short(0.0)
     return z, z, z, z, z, z, z, z
 
 
-@njit(cache=True, nogil=True)
-def _block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
+@njit(inline="always")
+def _any_block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
     """Products of two channels, l after l, from `start` on."""
     length = n_max * (n_max + 1) // 2 if same else n_max * n_max
+    stop = start + (l_max + 1) * length
     lm = 0
     for l in range(l_max + 1):
         n_m = 2 * l + 1
@@ -90,50 +141,82 @@ def _block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
                 sums = _outer(
                     found, a + lm * n_pad + i, found, b + lm * n_pad + j, n_m, n_pad, _zeros()
                 )
-                _put_all(out, start, sums, factors, i, j, n_max, n_pad, same)
+                _put_all(out, start, stop, sums, factors, i, j, n_max, n_pad, same)
         start += length
         lm += n_m
 
 
 @njit(cache=True, nogil=True)
-def _slope_block(grad, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start):
+def _block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
+    """Call `_any_block`, in the commonest case with what the compiler had better know."""
+    if n_max == SHORT and same:
+        _any_block(found, a, b, l_max, SHORT, SHORT, factors, True, out, start)
+    elif n_max == SHORT:
+        _any_block(found, a, b, l_max, SHORT, SHORT, factors, False, out, start)
+    else:
+        _any_block(found, a, b, l_max, n_max, n_pad, factors, same, out, start)
+
+
+@njit(inline="always")
+def _any_slope_block(
+    grad, first, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start
+):  # fmt: skip
     """
     Derivatives of the products of two channels by one coordinate of one neighbour.
 
-    `grad` holds the slopes of the neighbour's term, which has weight `wa` in the channel at `a`
-    and `wb` in that at `b`.
+    `grad` holds, from `first` on, the slopes of the neighbour's term, which has weight `wa` in
+    the channel at `a` and `wb` in that at `b`.
     """
     length = n_max * (n_max + 1) // 2 if same else n_max * n_max
-    lm = 0
+    stop = start + (l_max + 1) * length
+    row = 0
     for l in range(l_max + 1):
         n_m = 2 * l + 1
         for i in range(0, n_pad, SHORT):
             for j in range(i if same else 0, n_pad, SHORT):
-                row = lm * n_pad
                 sums = _zeros()
                 if wa != 0.0:
-                    sums = _outer(grad, row + i, found, b + row + j, n_m, n_pad, sums)
+                    sums = _outer(grad, first + row + i, found, b + row + j, n_m, n_pad, sums)
                     if wa != 1.0:
                         sums = _scaled(sums, wa)
-                if wb != 0.0:
-                    if wb == 1.0:
-                        sums = _outer(found, a + row + i, grad, row + j, n_m, n_pad, sums)
-                    else:
-                        more = _outer(found, a + row + i, grad, row + j, n_m, n_pad, _zeros())
-                        sums = _added(sums, _scaled(more, wb))
-                _put_all(out, start, sums, factors, i, j, n_max, n_pad, same)
+                if wb == 1.0:
+                    sums = _outer(found, a + row + i, grad, first + row + j, n_m, n_pad, sums)
+                elif wb != 0.0:
+                    more = _zeros()
+                    more = _outer(found, a + row + i, grad, first + row + j, n_m, n_pad, more)
+                    sums = _added(sums, _scaled(more, wb))
+                _put_all(out, start, stop, sums, factors, i, j, n_max, n_pad, same)
         start += length
-        lm += n_m
+        row += n_m * n_pad
 
 
 @njit(cache=True, nogil=True)
+def _slope_block(
+    grad, first, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start
+):  # fmt: skip
+    """Call `_any_slope_block`, in the commonest case with what the compiler had better know."""
+    if n_max == SHORT and same:
+        _any_slope_block(
+            grad, first, wa, wa, found, a, a, l_max, SHORT, SHORT, factors, True, out, start
+        )
+    elif n_max == SHORT:
+        _any_slope_block(
+            grad, first, wa, wb, found, a, b, l_max, SHORT, SHORT, factors, False, out, start
+        )
+    else:
+        _any_slope_block(
+            grad, first, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start
+        )
+
+
+@njit(inline="always")
 def _scaled(sums, factor):
     f = splat_short(factor)
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
     return f * s0, f * s1, f * s2, f * s3, f * s4, f * s5, f * s6, f * s7
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _added(a, b):
     a0, a1, a2, a3, a4, a5, a6, a7 = a
     b0, b1, b2, b3, b4, b5, b6, b7 = b
@@ -161,10 +244,10 @@ def power_spectra(
     n_features,
     out,
 ):
-    """Power spectra of environments: fill `out`, flat (n, n_features); zero before."""
+    """Power spectra of environments: fill `out`, flat (n, n_features)."""
     n_pad = padded(n_max)
     size = (l_max + 1) ** 2 * n_pad
-    room = workspace(l_max, n_pad)
+    room = workspace(pairs, l_max, n_pad)
     slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
     found = rows_of_lanes(n_channels * size // SHORT).ravel()
     same, mixed = factors
@@ -173,15 +256,18 @@ def power_spectra(
             k, pairs, centre_numbers, cutoff, basis, mixing, l_max, n_pad, room, slots, present,
             found,
         )  # fmt: skip
-        channels = np.sort(present[:n_present])
-        for i in range(n_present):
-            a = channels[i]
-            for j in range(i, n_present):
-                b = channels[j]
-                start = k * n_features + starts[block_number(a, b, n_channels)]
+        row = k * n_features
+        for a in range(n_channels):
+            for b in range(a, n_channels):
+                block = block_number(a, b, n_channels)
+                start, stop = row + starts[block], row + starts[block + 1]
+                if slots[a] < 0 or slots[b] < 0:
+                    for entry in range(start, stop):
+                        out[entry] = 0.0
+                    continue
                 _block(
                     found, slots[a] * size, slots[b] * size, l_max, n_max, n_pad,
-                    same if i == j else mixed, i == j, out, start,
+                    same if a == b else mixed, a == b, out, start,
                 )  # fmt: skip
         slots[present[:n_present]] = -1
 
@@ -233,7 +319,7 @@ def power_spectrum_blocks(
     """
     n_pad = padded(n_max)
     size = (l_max + 1) ** 2 * n_pad
-    room = workspace(l_max, n_pad)
+    room = workspace(pairs, l_max, n_pad)
     slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
     found = rows_of_lanes(n_channels * size // SHORT).ravel()
     same, mixed = factors
@@ -274,11 +360,12 @@ def power_spectrum_jacobians(
     n_features,
     out,
 ):
-    """Derivatives by neighbour positions: fill `out`, flat (n_pairs, 3, n_features); zero before."""
+    """Derivatives by neighbour position: fill `out`, flat (n_pairs, 3, n_features), zero before."""
     n_pad = padded(n_max)
     n_lm = (l_max + 1) ** 2
     size = n_lm * n_pad
-    room, slope_room = workspace(l_max, n_pad), slope_workspace(l_max, n_pad)
+    room = workspace(pairs, l_max, n_pad)
+    slope_room = slope_workspace(room[-1], l_max, n_pad)
     slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
     found = rows_of_lanes(n_channels * size // SHORT).ravel()
     grad = rows_of_lanes(3 * size // SHORT).ravel()
@@ -292,9 +379,10 @@ def power_spectrum_jacobians(
             found,
         )  # fmt: skip
         channels = np.sort(present[:n_present])
-        for pair in range(offsets[k], offsets[k + 1]):
-            if not slopes_of_pair(pair, vectors, cutoff, basis, l_max, n_pad, slope_room, grad):
+        for place in range(offsets[k], offsets[k + 1]):
+            if not slopes_of_pair(place, vectors, cutoff, basis, l_max, n_pad, slope_room, grad):
                 continue
+            pair = room[-1][place]
             touched = range(mix_start[numbers[pair]], mix_start[numbers[pair] + 1])
             for e in touched:
                 weights[mix_channel[e]] = mix_weight[e]
@@ -308,7 +396,7 @@ def power_spectrum_jacobians(
                         start = starts[block_number(a, b, n_channels)]
                         start += (3 * pair + axis) * n_features
                         _slope_block(
-                            grad[axis * size :], weights[a], weights[b], found, slots[a] * size,
+                            grad, axis * size, weights[a], weights[b], found, slots[a] * size,
                             slots[b] * size, l_max, n_max, n_pad, same if i == j else mixed,
                             i == j, out, start,
                         )  # fmt: skip

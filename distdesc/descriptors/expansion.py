@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors import _expansion_kernels
+from distdesc.descriptors._lanes_kernels import SHORT
 from distdesc.descriptors.cutoff import CUTOFF_FUNCTIONS, Window
 from distdesc.descriptors.density import harmonic_recurrence
 from distdesc.descriptors.mixing import Mixing
@@ -250,7 +251,9 @@ def _tables(key: tuple[Any, ...], root: bool) -> tuple[NDArray[np.float64], ...]
     pieces = piecewise(lambda r: _radial_functions(key, r) * scale[:, None], edge, cutoff)
     n_pad = _expansion_kernels.padded(n_max)
     radial = np.zeros((*pieces.coefficients.shape[:3], n_pad))
-    radial[..., :n_max] = pieces.coefficients
+    radial[..., :n_max] = pieces.coefficients[:, ::-1]
+    vectors = radial.reshape(*radial.shape[:2], -1, SHORT)
+    radial = np.ascontiguousarray(vectors.transpose(0, 2, 1, 3))
     rise, drop = harmonic_recurrence(l_max)
     at_centre = _radial_functions(key, np.zeros(1))[0, 0] * scale[0]
     return radial.ravel(), pieces.scales, np.array(rise), np.array(drop), at_centre

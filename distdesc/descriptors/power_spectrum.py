@@ -78,7 +78,7 @@ class PowerSpectrum(DensityExpansion):
 
     def compute(self, environments: Environments) -> NDArray[np.float64]:
         """See Descriptor.compute."""
-        out = np.zeros((len(environments), self.n_features))
+        out = np.empty((len(environments), self.n_features))
         _spectrum_kernels.power_spectra(
             *self._arguments(environments), self.block_starts, self.n_features, out.ravel()
         )
@@ -149,9 +149,10 @@ def _starts(n_channels: int, n_max: int, l_max: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=16)
-def _factors(n_max: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factors of products within a channel and between two, flat (n_max, padded n_max)."""
+def _factors(n_max: int) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...]:
+    """Factors and places of products within a channel and between two; see the kernels."""
     mixed = np.full((n_max, padded(n_max)), sqrt(2))
     same = mixed.copy()
     np.fill_diagonal(same, 1.0)
-    return same.ravel(), mixed.ravel()
+    n = np.arange(n_max)
+    return (same.ravel(), n * n_max - n * (n + 1) // 2), (mixed.ravel(), n * n_max)
