@@ -68,8 +68,7 @@ def compute(
     for spec in work.stage.outputs():
         if not spec.ragged:
             arrays.setdefault(spec.name, _empty(work, spec.name, n_rows))
-    if work.layout.capacity:
-        arrays.update(_ragged(work, task, parts, arrays["n_atoms"]))
+    arrays.update(_ragged(work, task, parts, arrays))
     return arrays, status
 
 
@@ -194,14 +193,16 @@ def _ragged(
     work: StageWork,
     task: Task,
     parts: list[tuple[NDArray[np.int64], Arrays]],
-    n_atoms: NDArray[np.int32],
+    columns: Arrays,
 ) -> Arrays:
-    """Ragged outputs of the shard one after the other, and where each structure begins."""
+    """Ragged outputs of the shard one after the other, and where those of each row begin."""
     slot = task.shard * work.layout.capacity
-    arrays: Arrays = {"first_atom": slot + np.cumsum(n_atoms, dtype=np.int64) - n_atoms}
+    arrays: Arrays = {}
     for spec in work.stage.outputs():
         if spec.ragged:
+            counts = columns[spec.ragged.count]
+            arrays[spec.ragged.first] = slot + np.cumsum(counts, dtype=np.int64) - counts
             flat = [outputs[spec.name] for _, outputs in parts]
             nothing = np.empty((0, *spec.shape), dtype=np.dtype(spec.dtype))
-            arrays[spec.name] = np.concatenate(flat) if flat else nothing
+            arrays[spec.name] = flat[0] if len(flat) == 1 else np.concatenate([nothing, *flat])
     return arrays

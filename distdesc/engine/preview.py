@@ -61,7 +61,7 @@ class Preview:
                     "shard_rows": p.layout.shard_rows,
                     "chunk_rows": p.layout.chunk_rows,
                     "memory_bytes": p.memory,
-                    "disk_bytes": p.disk,
+                    "disk_bytes": p.size.most,
                     "arrays": {s.name: [s.dtype, *p.layout.geometry(s)[0]] for s in p.specs},
                 }
                 for p in self.plans

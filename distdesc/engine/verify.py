@@ -233,7 +233,7 @@ def _value_fault(
     start, stop = plan.layout.span(spec, receipt.shard)
     try:
         if spec.ragged:
-            stop = start + int(reader.read("n_atoms", *receipt.rows).sum())
+            stop = start + int(reader.read(spec.ragged.count, *receipt.rows).sum())
         values = reader.read(spec.name, start, stop)
     except StoreError as error:
         return str(error)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError, StructureError
-from distdesc.schema import ArraySpec, RowKind
+from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.pack import PER_ATOM, SCALARS, TAGS, Groups, dump_extra, group_of, type_tag
@@ -75,8 +75,8 @@ class Ingest:
             ArraySpec("n_atoms", "<i4", description="Atoms of each structure."),
             ArraySpec("cell", "<f8", (3, 3), ("vector", "xyz"), "Å"),
             ArraySpec("pbc", "|b1", (3,), ("vector",), description="Periodic directions."),
-            ArraySpec("numbers", "|u1", ragged=True, description="Atomic numbers."),
-            ArraySpec("positions", "<f8", (3,), ("xyz",), "Å", ragged=True),
+            ArraySpec("numbers", "|u1", ragged=Ragged(), description="Atomic numbers."),
+            ArraySpec("positions", "<f8", (3,), ("xyz",), "Å", ragged=Ragged()),
             ArraySpec("extra", "string", fill="", description="JSON of all that has no column."),
         )
         return (*fixed, *(_spec(c) for c in self.columns))
@@ -155,7 +155,7 @@ def _spec(column: tuple[Any, ...]) -> ArraySpec:
         tuple(shape),
         tuple(f"{name}_{k}" for k in range(len(shape))),
         fill=fill,
-        ragged=ragged,
+        ragged=Ragged() if ragged else None,
         attributes={"group": group, "key": key},
     )
 

@@ -38,7 +38,7 @@ class Stage(Protocol):
         """
         Arrays that the stage writes.
 
-        A stage with ragged outputs also has an output ``n_atoms`` (int32, one per row).
+        A stage with ragged outputs also has the output that counts their entries (int32).
         """
         ...
 

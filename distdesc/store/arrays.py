@@ -50,7 +50,7 @@ def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:
     """
     shape, shards, chunks = layout.geometry(spec)
     text = spec.dtype == "string"
-    lead = "atom" if spec.ragged else ROW_DIMS[layout.row_kind]
+    lead = spec.ragged.item if spec.ragged else ROW_DIMS[layout.row_kind]
     zarr.create_array(
         zarr.storage.LocalStore(path),
         name=spec.name,

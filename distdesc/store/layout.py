@@ -8,10 +8,13 @@ from math import ceil, prod
 import numpy as np
 
 from distdesc.errors import StoreError
-from distdesc.schema import ArraySpec
+from distdesc.schema import ArraySpec, Ragged
 
 SHARD_BYTES = 32 * 2**20
 """Aim for the size of a shard of the widest array, decoded."""
+
+LARGEST_SHARD_BYTES = 256 * 2**20
+"""A shard is not longer than this only to have the least number of rows."""
 
 CHUNK_BYTES = 2 * 2**20
 """Aim for the size of a chunk; below 256 kB the overhead of a chunk shows."""
@@ -33,12 +36,24 @@ def row_bytes(spec: ArraySpec) -> int:
     return item * prod(spec.shape)
 
 
+def expected_row_bytes(spec: ArraySpec) -> float:
+    """
+    Bytes that a row of an array is expected to take, decoded.
+
+    Parameters
+    ----------
+    spec : ArraySpec
+        The array; 0 if it has entries of atoms, whose number is not a property of the array.
+    """
+    return row_bytes(spec) * (spec.ragged.expected if spec.ragged else 1)
+
+
 def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int, weight: float = 0.0) -> int:
     """
     Shard length when the campaign does not state one: a power of two.
 
     The widest array gets shards of about `SHARD_BYTES`; small campaigns get smaller shards, so
-    that there is something to share out, down to 512 rows.
+    that there is something to share out, down to 512 rows, or what `LARGEST_SHARD_BYTES` hold.
 
     Parameters
     ----------
@@ -50,10 +65,11 @@ def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int, weight: float 
         Bytes of a row that count as much as those of the widest array, such as what must be
         read for it.
     """
-    widest = max(weight, *(row_bytes(s) for s in specs if not s.ragged))
+    widest = max(weight, *(expected_row_bytes(s) for s in specs))
     by_size = _power_of_two(SHARD_BYTES / widest)
     by_count = _power_of_two(n_rows / 64)
-    return int(min(max(512, min(by_size, by_count)), 2**18))
+    least = min(512, _power_of_two(LARGEST_SHARD_BYTES / widest))
+    return int(min(max(least, min(by_size, by_count)), 2**18))
 
 
 def default_chunk_rows(specs: tuple[ArraySpec, ...], shard_rows: int) -> int:
@@ -97,7 +113,7 @@ class StageLayout:
     chunk_rows : int
         Rows of a chunk, the unit of reading; divides `shard_rows`.
     capacity : int
-        Atoms of a slot of the ragged arrays; 0 if there are none.
+        Entries of a slot of the ragged arrays; 0 if there are none.
     """
 
     stage: str
@@ -120,11 +136,6 @@ class StageLayout:
         return max(1, ceil(self.n_rows / self.shard_rows))
 
     @property
-    def slot_chunk(self) -> int:
-        """Atoms of a chunk of the ragged arrays; divides `capacity`."""
-        return min(self.capacity, SLOT_CHUNK)
-
-    @property
     def status_name(self) -> str:
         """Name of the status column."""
         return f"{self.stage}_status"
@@ -139,11 +150,25 @@ class StageLayout:
             The array.
         """
         if spec.ragged:
-            lead = (self.n_shards * self.capacity, self.capacity, self.slot_chunk)
+            lead = (self.n_shards * self.capacity, self.capacity, self.slot_chunk(spec))
         else:
             lead = (self.n_rows, self.shard_rows, self.chunk_rows)
         shape, shard, chunk = ((n, *spec.shape) for n in lead)
         return shape, shard, chunk
+
+    def slot_chunk(self, spec: ArraySpec) -> int:
+        """
+        Entries of a chunk of a ragged array; divides `capacity`.
+
+        Parameters
+        ----------
+        spec : ArraySpec
+            The array.
+        """
+        if spec.ragged and spec.ragged.most:
+            # Slots are mostly unused, and a chunk is stored whole: it must not be long.
+            return min(SLOT_CHUNK, _power_of_two(CHUNK_BYTES / row_bytes(spec)))
+        return min(self.capacity, SLOT_CHUNK)
 
     def span(self, spec: ArraySpec, shard: int) -> tuple[int, int]:
         """
@@ -163,26 +188,31 @@ class StageLayout:
 
 
 SLOT_CHUNK = 16384
-"""Atoms of a chunk of the ragged arrays."""
+"""Entries of a chunk of the ragged arrays at most."""
 
 
-def slot_capacity(max_atoms_of_a_shard: int) -> int:
+def slot_capacity(ragged: Ragged, shard_rows: int, atoms: int) -> int:
     """
-    Slot length of the ragged arrays: fits the heaviest shard, in whole chunks.
+    Slot length of the ragged arrays: fits any shard, in whole chunks.
 
     Parameters
     ----------
-    max_atoms_of_a_shard : int
+    ragged : Ragged
+        What an entry is.
+    shard_rows : int
+        Rows of a shard.
+    atoms : int
         Atoms of the heaviest shard.
     """
-    if max_atoms_of_a_shard <= SLOT_CHUNK:
-        return max(1, max_atoms_of_a_shard)
-    return ceil(max_atoms_of_a_shard / SLOT_CHUNK) * SLOT_CHUNK
+    entries = shard_rows * ragged.most if ragged.most else atoms
+    if entries <= SLOT_CHUNK and not ragged.most:
+        return max(1, entries)
+    return ceil(entries / SLOT_CHUNK) * SLOT_CHUNK
 
 
 def system_specs(stage: str, specs: tuple[ArraySpec, ...]) -> tuple[ArraySpec, ...]:
     """
-    Columns that every stage has beside its outputs: its status and, if ragged, ``first_atom``.
+    Columns that every stage has beside its outputs: its status and where ragged entries begin.
 
     Parameters
     ----------
@@ -197,12 +227,20 @@ def system_specs(stage: str, specs: tuple[ArraySpec, ...]) -> tuple[ArraySpec, .
         fill=-1,
         description="-1 not computed yet, 0 ok, 1 failed, 2 quarantined.",
     )
-    if not any(s.ragged for s in specs):
+    ragged = ragged_of(specs)
+    if ragged is None:
         return (status,)
-    first = ArraySpec(
-        "first_atom",
-        "<i8",
-        fill=-1,
-        description="Row of the first atom of each structure in the ragged arrays.",
-    )
-    return status, first
+    what = f"Where the first {ragged.item} of each row is in the ragged arrays."
+    return status, ArraySpec(ragged.first, "<i8", fill=-1, description=what)
+
+
+def ragged_of(specs: tuple[ArraySpec, ...]) -> Ragged | None:
+    """
+    What the entries of the ragged arrays of a stage are; None if it has no such arrays.
+
+    Parameters
+    ----------
+    specs : tuple of ArraySpec
+        Arrays of the stage.
+    """
+    return next((s.ragged for s in specs if s.ragged), None)

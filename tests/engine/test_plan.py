@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distdesc.engine.plan import StagePlan, Task, check_memory, shard_table
 from distdesc.engine.task import _home_structures
 from distdesc.errors import RunError, StoreError
-from distdesc.schema import ArraySpec, RowKind
+from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.store.layout import (
     StageLayout,
     default_chunk_rows,
@@ -26,7 +26,7 @@ SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=60)
 def environment_plan(sizes: list[int], shard_rows: int) -> tuple[np.ndarray, StagePlan]:
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     layout = StageLayout("fingerprint", "environment", int(offsets[-1]), shard_rows, 1)
-    return offsets, StagePlan(layout, (), shard_table(offsets, layout), 0, 0)
+    return offsets, StagePlan(layout, (), shard_table(offsets, layout), 0, {})
 
 
 def tasks(plan: StagePlan) -> list[Task]:
@@ -81,12 +81,12 @@ def test_structure_rows_are_read_by_exactly_one_shard(sizes, shard_rows):
     read = [k for a, b, *_ in table for k in range(a, b)]
     assert read == list(range(len(sizes)))
     assert table[:, 3].sum() == sum(sizes)
-    assert slot_capacity(int(table[:, 3].max())) >= table[:, 3].max()
+    assert slot_capacity(Ragged(), shard_rows, int(table[:, 3].max())) >= table[:, 3].max()
 
 
 def test_a_shard_that_would_not_fit_a_worker_is_refused_with_what_to_do():
     layout = StageLayout("fingerprint", "environment", 100, 10, 5)
-    plan = StagePlan(layout, (), np.zeros((10, 4), dtype=np.int64), 2 * 2**30, 0)
+    plan = StagePlan(layout, (), np.zeros((10, 4), dtype=np.int64), 2 * 2**30, {})
     check_memory([plan], 2 * 2**30)
     with pytest.raises(RunError, match=r"projected to need 2.00 GiB .*shard_rows \(now 10\)"):
         check_memory([plan], 2**30)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from distdesc.errors import StoreError
-from distdesc.schema import ArraySpec
+from distdesc.schema import ArraySpec, Ragged
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.layout import StageLayout, slot_capacity
 from distdesc.store.rows import RowReader, RowWriter, digest_file, digest_rows, object_path
 
-LAYOUT = StageLayout("test", "structure", 10, 4, 2, slot_capacity(7))
+LAYOUT = StageLayout("test", "structure", 10, 4, 2, slot_capacity(Ragged(), 4, 7))
 SPECS = {
     "value": ArraySpec("value", "<f8", (3,), ("xyz",), fill=float("nan"), unit="Å"),
     "flag": ArraySpec("flag", "|b1"),
     "text": ArraySpec("text", "string", fill=""),
-    "positions": ArraySpec("positions", "<f8", (3,), ("xyz",), ragged=True),
+    "positions": ArraySpec("positions", "<f8", (3,), ("xyz",), ragged=Ragged()),
 }
 
 
