@@ -15,7 +15,7 @@ from distdesc.campaign import Campaign, described, digest
 from distdesc.engine.events import Listener
 from distdesc.engine.plan import BLOCK, StagePlan, plan_stage, shard_table
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
-from distdesc.engine.sample import plan_fit
+from distdesc.engine.sample import check_fit, plan_fit
 from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import rebuild
@@ -56,7 +56,13 @@ def plan_stages(
         Of its source.
     offsets : ndarray, shape (n_structures + 1,), int64
         Atoms before each structure.
+
+    Raises
+    ------
+    CampaignError
+        If there are too few environments for the campaign's reduction.
     """
+    check_fit(campaign, int(offsets[-1]))
     stages = tuple(s.resolve(campaign.source, index) for s in campaign.stages)
     plans = tuple(
         plan_stage(name, stage, campaign, offsets)

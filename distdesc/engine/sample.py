@@ -87,23 +87,13 @@ def plan_fit(campaign: Campaign, offsets: NDArray[np.int64]) -> FitPlan | None:
         The campaign.
     offsets : ndarray, shape (n_structures + 1,), int64
         Atoms before each structure.
-
-    Raises
-    ------
-    CampaignError
-        If there are too few environments for so many components.
     """
     reduction, descriptor = campaign.reduction, campaign.descriptor
     if reduction is None or descriptor is None:
         return None
-    n_features, n_rows = descriptor.n_features, int(offsets[-1])
+    n_features = descriptor.n_features
     table = np.empty((0, 5), dtype=np.int64)
     if reduction.passes:
-        if n_rows <= reduction.n_components:
-            raise CampaignError(
-                f"[reduction] n_components must be less than the {n_rows} environments of the "
-                f"source, got {reduction.n_components}"
-            )
         rows = draw_runs(offsets, reduction.sample, reduction.seed, slice_rows(n_features))
         table = _with_structures(rows, offsets)
     environments = int((table[:, 1] - table[:, 0]).sum())
@@ -113,6 +103,30 @@ def plan_fit(campaign: Campaign, offsets: NDArray[np.int64]) -> FitPlan | None:
         environments, reduction.passes, parts, len(table),
     )  # fmt: skip
     return FitPlan(layout, table)
+
+
+def check_fit(campaign: Campaign, n_environments: int) -> None:
+    """
+    Refuse a reduction to more components than the environments of the source can have.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+    n_environments : int
+        Of the source.
+
+    Raises
+    ------
+    CampaignError
+        If there are too few environments.
+    """
+    reduction = campaign.reduction
+    if reduction is not None and reduction.passes and n_environments <= reduction.n_components:
+        raise CampaignError(
+            f"[reduction] n_components must be less than the {n_environments} environments of "
+            f"the source, got {reduction.n_components}"
+        )
 
 
 def projected_memory(campaign: Campaign, n_features: int, largest: int) -> int:

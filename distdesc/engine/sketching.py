@@ -67,7 +67,7 @@ def sketch_part(
     clock = Stopwatch()
     with clock("start"):
         check_versions(wanted)
-        workspace = open_workspace(path, digest)
+        workspace = open_workspace(path, digest, reduced=False)
         basis = _basis(basis_path(path, number), basis_digest)
     runs = plan_of(workspace.plan, path).runs(task.shard)
     problems: dict[int, str] = {}

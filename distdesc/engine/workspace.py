@@ -69,7 +69,9 @@ class Workspace:
     work: dict[str, StageWork]
 
 
-def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Workspace:
+def open_workspace(
+    path: Path, digest: str, ignoring: Path | None = None, reduced: bool = True
+) -> Workspace:
     """
     Workspace of a store, cached per process.
 
@@ -81,6 +83,8 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
         Of the campaign that the caller believes it works for.
     ignoring : pathlib.Path, optional
         Folder whose files may have changed or gone.
+    reduced : bool
+        With the projection, once the reduction is fitted; False to fit it.
 
     Raises
     ------
@@ -88,8 +92,10 @@ def open_workspace(path: Path, digest: str, ignoring: Path | None = None) -> Wor
         If the store has become another campaign's, or versions here differ from the plan's.
     SourceError
         If the index cannot be read, or an input file has changed since it was indexed.
+    StoreError
+        If the projection is damaged.
     """
-    fitted = read_fitted(path)
+    fitted = read_fitted(path) if reduced else None
     projection = () if fitted is None else tuple(sorted(fitted.digests.items()))
     indexed = (path / INDEX / "index.json").stat().st_mtime_ns
     workspace = _open(path, digest, indexed, projection)
