@@ -121,7 +121,7 @@ def _harmonic_slopes(near, l_max, rise, drop, values, outward, turning):
         )
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _piece(scales, r):
     """Interval of a distance, position in it from -1 to 1, and intervals per Å."""
     rate = scales[0]
@@ -135,7 +135,7 @@ def _piece(scales, r):
     return piece, 2.0 * (place - (piece - first)) - 1.0, rate
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _radial(radial, scales, r, size, values, start):
     """Radial functions at one distance: fill `size` numbers (l, padded n) of `values`."""
     piece, position, _ = _piece(scales, r)
@@ -149,7 +149,7 @@ def _radial(radial, scales, r, size, values, start):
         store_short(values, start + k, total)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _radial_slopes(radial, scales, r, size, values, slopes):
     """Radial functions at one distance and their derivatives, in 1/Å."""
     piece, position, rate = _piece(scales, r)
@@ -165,7 +165,7 @@ def _radial_slopes(radial, scales, r, size, values, slopes):
         store_short(slopes, k, scale * slope)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _add(values, harmonics, lane, weight, l_max, n_pad, coefficients, first):
     """Add one neighbour to the coefficients of one channel, which begin at `first`."""
     w = splat_short(weight)
@@ -181,7 +181,7 @@ def _add(values, harmonics, lane, weight, l_max, n_pad, coefficients, first):
         row += 2 * l + 1
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _add_four(values, harmonics, lane, weight, l_max, n_pad, coefficients, first):
     """Add four neighbours in consecutive lanes: a quarter of the traffic of `_add`."""
     w = splat_short(weight)

@@ -141,7 +141,8 @@ def load_short(_typing, array, index):
     """Entries ``index`` to ``index + SHORT`` of a contiguous array of doubles, as a vector."""
 
     def generate(context, builder, sig, arguments):
-        place = _place(context, builder, sig.args[0], *arguments, _vector(SHORT))
+        array_value, index = arguments
+        place = _place(context, builder, sig.args[0], array_value, index, _vector(SHORT))
         return builder.load(place, align=8)
 
     return short_lanes(array, types.intp), generate
@@ -163,8 +164,9 @@ def store_short(_typing, array, index, vector):
     """Write a vector to entries ``index`` to ``index + SHORT`` of a contiguous array."""
 
     def generate(context, builder, sig, arguments):
-        place = _place(context, builder, sig.args[0], *arguments[:2], _vector(SHORT))
-        builder.store(arguments[2], place, align=8)
+        array_value, index, vector = arguments
+        place = _place(context, builder, sig.args[0], array_value, index, vector.type)
+        builder.store(vector, place, align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, short_lanes), generate

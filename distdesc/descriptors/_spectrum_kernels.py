@@ -37,7 +37,7 @@ from distdesc.descriptors._lanes_kernels import (
 # root of two beside it, and where the row of each n begins less the entries left out.
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _outer(left, a, right, b, n_m, n_pad, sums):
     """Add the products of SHORT functions of one side with SHORT of the other, summed over m."""
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
@@ -55,7 +55,7 @@ def _outer(left, a, right, b, n_m, n_pad, sums):
     return s0, s1, s2, s3, s4, s5, s6, s7
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _put(out, start, total, factors, n, first, n_max, n_pad, same):
     """Write one row of products, n with SHORT others; of the same channel, none before n."""
     if n < n_max:
@@ -68,7 +68,7 @@ def _put(out, start, total, factors, n, first, n_max, n_pad, same):
             store_part(out, start + places[n] + first, total, low, n_max - first)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _put_row(out, place, stop, total, n, n_max, count):
     """Write `count` products, and what is after them, which comes later, up to `stop`."""
     if n < n_max:
@@ -78,7 +78,7 @@ def _put_row(out, place, stop, total, n, n_max, count):
             store_part(out, place, total, 0, count)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _put_all(out, start, stop, sums, factors, n, first, n_max, n_pad, same):
     """Write SHORT rows of products of one l, in a block that ends at `stop`."""
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
@@ -122,13 +122,13 @@ def _put_all(out, start, stop, sums, factors, n, first, n_max, n_pad, same):
         _put_row(out, start + 7 * n_max, stop, f * s7, 7, n_max, n_max)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _zeros():
     z = splat_short(0.0)
     return z, z, z, z, z, z, z, z
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _any_block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
     """Products of two channels, l after l, from `start` on."""
     length = n_max * (n_max + 1) // 2 if same else n_max * n_max
@@ -157,7 +157,7 @@ def _block(found, a, b, l_max, n_max, n_pad, factors, same, out, start):
         _any_block(found, a, b, l_max, n_max, n_pad, factors, same, out, start)
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _any_slope_block(
     grad, first, wa, wb, found, a, b, l_max, n_max, n_pad, factors, same, out, start
 ):  # fmt: skip
@@ -209,14 +209,14 @@ def _slope_block(
         )
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _scaled(sums, factor):
     f = splat_short(factor)
     s0, s1, s2, s3, s4, s5, s6, s7 = sums
     return f * s0, f * s1, f * s2, f * s3, f * s4, f * s5, f * s6, f * s7
 
 
-@njit(inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _added(a, b):
     a0, a1, a2, a3, a4, a5, a6, a7 = a
     b0, b1, b2, b3, b4, b5, b6, b7 = b

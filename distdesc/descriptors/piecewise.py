@@ -93,12 +93,12 @@ def _pieces(functions: Functions, start: float, stop: float) -> NDArray[np.float
         def at(places: NDArray[np.float64]) -> NDArray[np.float64]:
             points = middles[:, None] + 0.5 * width * places  # noqa: B023  called at once
             points = np.clip(points, start, np.nextafter(stop, start))
-            values = functions(points.ravel())
-            return values.reshape(*points.shape, *values.shape[1:])
+            flat = functions(points.ravel())
+            return flat.reshape(*points.shape, *flat.shape[1:])
 
         values = at(nodes)
         scale = np.maximum(scale, np.max(np.abs(values), axis=(0, 1)))
-        coefficients = np.einsum("dn,pn...->pd...", solve, values)
+        coefficients: NDArray[np.float64] = np.einsum("dn,pn...->pd...", solve, values)
         powers = np.vander(probes, n_nodes, increasing=True)
         error = np.abs(np.einsum("qd,pd...->pq...", powers, coefficients) - at(probes))
         worst = float(np.max(np.max(error, axis=(0, 1)) / np.maximum(scale, 1e-200)))

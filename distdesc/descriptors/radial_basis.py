@@ -165,8 +165,8 @@ def _inverse_root(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(overlap)
     if values[0] < 1e-14 * values[-1]:
         raise CampaignError(
-            f"n_max must be smaller for this basis: its {len(overlap)} functions are not "
-            f"independent in double precision"
+            f"n_max must be smaller for this basis, whose functions are not independent in double "
+            f"precision, got {len(overlap)}"
         )
     root: NDArray[np.float64] = (vectors / np.sqrt(values)) @ vectors.T
     return root
