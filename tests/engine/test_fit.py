@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 
@@ -135,6 +136,23 @@ def test_a_stopped_fit_goes_on_where_it_stopped_and_ends_byte_identical(make, re
     assert len(seen) + len(more) == 6
     assert contents(campaign.path) == contents(reduced)
     assert not list((campaign.path / "run" / "fit").glob("fit-*"))
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_workers_give_the_bytes_of_the_serial_fit_whatever_stops_them(make, reduced):
+    campaign = make(execution__executor="dask", execution__workers=2, **PCA)
+    first, seen = stop_after(4)
+    with pytest.raises(StoppedError):
+        run(campaign, [first])
+    workers = {
+        json.loads(f.read_text())["where"]["pid"]
+        for f in (campaign.path / "run" / "receipts").rglob("*.json")
+    }
+    assert os.getpid() not in workers
+    run(campaign)
+    assert len(seen) == 4
+    assert contents(campaign.path) == contents(reduced)
 
 
 def test_a_damaged_part_is_computed_again(make, reduced):
