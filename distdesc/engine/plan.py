@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign
+from distdesc.engine.sizes import Size, array_size
 from distdesc.errors import CampaignError, RunError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.stages.stage import Stage
@@ -17,7 +18,6 @@ from distdesc.store.layout import (
     default_chunk_rows,
     default_shard_rows,
     ragged_of,
-    row_bytes,
     slot_capacity,
     system_specs,
 )
@@ -30,9 +30,6 @@ ATOM_BYTES = 3 * 8 + 4
 
 RECORD_BYTES = 400
 """Of one atom read with all its data."""
-
-UNEVENNESS = 3
-"""Entries of a shard, to those expected, at most; 2.2 among 82 elements, 512 rows a shard."""
 
 BLOCK = 2**20
 """Structures looked at at once while planning, so that planning takes little memory."""
@@ -70,23 +67,6 @@ class Task:
     def key(self) -> str:
         """Name of the task on dashboards and in logs."""
         return f"{self.stage}-{self.shard:08d}"
-
-
-@dataclass(frozen=True)
-class Size:
-    """
-    Bytes that something takes before compression.
-
-    Parameters
-    ----------
-    most : int
-        It cannot take more.
-    expected : int
-        What it is likely to take; as `most`, unless that depends on what is computed.
-    """
-
-    most: int
-    expected: int
 
 
 @dataclass(frozen=True)
@@ -213,27 +193,6 @@ def assemble(
     return StagePlan(layout, specs, table, memory, sizes)
 
 
-def array_size(spec: ArraySpec, n_rows: int, n_atoms: int) -> Size:
-    """
-    Bytes of some rows of an array, before compression.
-
-    Parameters
-    ----------
-    spec : ArraySpec
-        The array.
-    n_rows : int
-        How many rows.
-    n_atoms : int
-        Atoms of the structures of these rows.
-    """
-    ragged, entry = spec.ragged, row_bytes(spec)
-    if ragged is None:
-        return Size(entry * n_rows, entry * n_rows)
-    if not ragged.most:
-        return Size(entry * n_atoms, entry * n_atoms)
-    return Size(entry * n_rows * ragged.most, round(entry * n_rows * ragged.expected))
-
-
 def shard_table(offsets: NDArray[np.int64], layout: StageLayout) -> NDArray[np.int64]:
     """
     What each shard reads.
@@ -313,10 +272,6 @@ def _largest(offsets: NDArray[np.int64]) -> int:
     return largest
 
 
-def _held(size: Size) -> int:
-    return min(size.most, UNEVENNESS * size.expected)
-
-
 def _memory(
     stage: Stage,
     layout: StageLayout,
@@ -325,7 +280,7 @@ def _memory(
     largest: int,
 ) -> int:
     rows = min(layout.shard_rows, max(1, layout.n_rows))
-    out = sum(_held(array_size(s, rows, heaviest)) for s in specs)
+    out = sum(array_size(s, rows, heaviest).of_a_shard for s in specs)
     read = heaviest * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
     # The rows themselves, the good rows before they are put in place, and what zarr encodes.
     return PROCESS_BYTES + 2 * read + 3 * out + stage.working_memory(rows, largest)

@@ -1,19 +1,30 @@
-"""The stage that computes the fingerprint of every environment."""
+"""The stage that computes fingerprints: of every environment, or pooled by structure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.descriptors.descriptor import Descriptor
+from distdesc.descriptors.descriptor import BlockDescriptor, Descriptor
+from distdesc.elements import symbol_of
 from distdesc.errors import CampaignError, RunError, StructureError
 from distdesc.reduction import algebra
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
 from distdesc.schema import ArraySpec, RowKind
+from distdesc.stages import pooling
+from distdesc.stages.blocks import (
+    BlockRows,
+    block_specs,
+    count_blocks,
+    descriptors_with_blocks,
+    has_blocks,
+)
+from distdesc.stages.pooling import EnvironmentRows, PooledRows, Rows
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
 from distdesc.structures.index import SourceIndex
@@ -22,8 +33,18 @@ from distdesc.structures.source import Source, Structures
 
 DTYPES = {"float64": "<f8", "float32": "<f4"}
 
+CHOICES = {
+    "dtype": tuple(DTYPES),
+    "per": ("environment", "structure"),
+    "pool": ("mean", "sum", "species"),
+    "layout": ("dense", "sparse"),
+}
+
 MAX_PAIRS = 2**17
 """Pairs of a slice of environments: enough for the kernels, few enough for the cache."""
+
+MAX_NUMBERS = 2**21
+"""Numbers of whole fingerprints that are computed at once, before they are stored or reduced."""
 
 PAIR_BYTES = 64
 """Of one pair in memory: vector, numbers, and what the search and the kernel add."""
@@ -31,29 +52,14 @@ PAIR_BYTES = 64
 ATOM_BYTES = 128
 """Of one atom of a large structure while its bins are searched."""
 
-REDUCED_NUMBERS = 2**21
-"""Numbers of whole fingerprints in memory at once, where only reduced ones are kept."""
-
 MAX_NAMES = 2000
 """Features whose names are still written into the attributes."""
-
-
-def reduced_rows(n_features: int) -> int:
-    """
-    Fingerprints that are computed at once before they are reduced.
-
-    Parameters
-    ----------
-    n_features : int
-        Length of a fingerprint.
-    """
-    return max(16, REDUCED_NUMBERS // n_features)
 
 
 @dataclass(frozen=True)
 class Fingerprint:
     """
-    Fingerprint and element of the centre of every environment.
+    Fingerprint and element of the centre of every environment, or one fingerprint a structure.
 
     Parameters
     ----------
@@ -63,20 +69,61 @@ class Fingerprint:
         ``"float64"`` or ``"float32"``: how values are stored; they are computed in float64.
     reduction : Reduction or Projection, optional
         The job's ``[reduction]``, and in its place, once it is fitted, what came of it.
+    per : str
+        ``"environment"`` or ``"structure"``: what a row is.
+    pool : str
+        How the environments of a structure make its row: their ``"mean"``, their ``"sum"``, or
+        ``"species"``, one sum after the other for the centres of each of the descriptor's
+        `elements`, the lightest first.
+    layout : str
+        ``"dense"``, or ``"sparse"``: of each environment only the blocks of features whose
+        species occur in it are stored. Loses nothing; the other features are zero.
+    expected_blocks : float
+        Blocks of an environment on average, by which shards and memory are planned if the
+        layout is sparse; 0 finds out on a sample.
     """
 
     descriptor: Descriptor
     dtype: str = "float64"
     reduction: Reduction | Projection | None = None
+    per: str = "environment"
+    pool: str = "mean"
+    layout: str = "dense"
+    expected_blocks: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise CampaignError(f'dtype must be one of {", ".join(DTYPES)}, got "{self.dtype}"')
+        for name, accepted in CHOICES.items():
+            value = getattr(self, name)
+            if value not in accepted:
+                raise CampaignError(f'{name} must be one of {", ".join(accepted)}, got "{value}"')
+        if self.expected_blocks < 0:
+            raise CampaignError(f"expected_blocks must be >= 0, got {self.expected_blocks}")
+        if self._by_species and not getattr(self.descriptor, "elements", ()):
+            raise CampaignError(
+                'pool "species" needs the elements that get a sum each: list them as [descriptor] '
+                "elements, got none"
+            )
+        if self.layout == "sparse":
+            self._check_sparse()
+
+    def _check_sparse(self) -> None:
+        if not has_blocks(self.descriptor):
+            raise CampaignError(
+                f'layout "sparse" needs a [descriptor] with blocks by species, one of: '
+                f"{', '.join(descriptors_with_blocks())}; got {type(self.descriptor).__name__}"
+            )
+        if self.per == "structure":
+            raise CampaignError('layout "sparse" needs per = "environment", got "structure"')
+        if self.reduction is not None:
+            raise CampaignError(
+                'layout must be "dense" with a [reduction], whose components mix all blocks, '
+                'got "sparse"'
+            )
 
     @property
     def row_kind(self) -> RowKind:
         """See Stage.row_kind."""
-        return RowKind.ENVIRONMENT
+        return RowKind(self.per)
 
     @property
     def reads_records(self) -> bool:
@@ -90,7 +137,7 @@ class Fingerprint:
 
     @property
     def n_columns(self) -> int:
-        """Numbers of the fingerprint of one environment, as it goes on to be stored."""
+        """Numbers of the fingerprint of one environment, before it is pooled or stored."""
         return self.reduction.n_components if self.reduction else self.descriptor.n_features
 
     def column_names(self) -> tuple[str, ...]:
@@ -99,20 +146,59 @@ class Fingerprint:
 
     def outputs(self) -> tuple[ArraySpec, ...]:
         """See Stage.outputs."""
-        n = self.n_columns
-        names = {"features": list(self.column_names())} if n <= MAX_NAMES else {}
+        number = ArraySpec("number", "|u1", description="Atomic number of each centre.")
+        dtype = DTYPES[self.dtype]
+        if self._blocks is not None:
+            return (*block_specs(self._blocks, dtype, self.expected_blocks), number)
+        n = self.n_columns * len(self._pooled_numbers or (0,))
+        names = {"features": self._stored_names()} if n <= MAX_NAMES else {}
         dims = ("component" if self.reduction else "feature",)
+        values = ArraySpec(
+            "fingerprint", dtype, (n,), dims, fill=float("nan"), attributes=names,
+            description=f"Fingerprint of each {self.per}.",
+        )  # fmt: skip
+        if self.per == "environment":
+            return values, number
+        count = ArraySpec("n_centres", "<i4", description="Environments pooled in each structure.")
+        return values, count, *self._composition()
+
+    def _composition(self) -> tuple[ArraySpec, ...]:
+        pooled = self._pooled_numbers
+        if not pooled:
+            return ()
         return (
             ArraySpec(
-                "fingerprint", DTYPES[self.dtype], (n,), dims, fill=float("nan"),
-                description="Fingerprint of each environment.", attributes=names,
+                "composition", "<i4", (len(pooled),), ("element",),
+                description="Environments pooled in each sum: centres of each element.",
+                attributes={"elements": [symbol_of(z) for z in pooled]},
             ),
-            ArraySpec("number", "|u1", description="Atomic number of each centre."),
         )  # fmt: skip
 
+    @property
+    def _blocks(self) -> BlockDescriptor | None:
+        """Descriptor whose blocks are stored; None if the layout is dense."""
+        return self.descriptor if self.layout == "sparse" and has_blocks(self.descriptor) else None
+
+    @property
+    def _pooled_numbers(self) -> tuple[int, ...]:
+        """Elements that have a sum each; none if all centres go into one."""
+        return self.descriptor.accepted_numbers if self._by_species else ()
+
+    @property
+    def _by_species(self) -> bool:
+        return self.per == "structure" and self.pool == "species"
+
+    def _stored_names(self) -> list[str]:
+        names = self.column_names()
+        if not self._pooled_numbers:
+            return list(names)
+        return [f"{symbol_of(z)}: {name}" for z in self._pooled_numbers for name in names]
+
     def resolve(self, source: Source, index: SourceIndex) -> Fingerprint:
-        """See Stage.resolve: nothing depends on the data."""
-        return self
+        """See Stage.resolve: finds out how many blocks to expect, if there are any."""
+        if self._blocks is None or self.expected_blocks:
+            return self
+        return replace(self, expected_blocks=count_blocks(self._blocks, source, index))
 
     def warm_up(self) -> None:
         """See Stage.warm_up."""
@@ -120,25 +206,50 @@ class Fingerprint:
         warm_up()
         if self.reduction is not None:
             algebra.warm_up()
+        if self.per == "structure":
+            pooling.warm_up()
 
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
         # A centre of condensed matter has some hundreds of neighbours; a slice has at least one.
         slices = PAIR_BYTES * (2 * MAX_PAIRS + 500) + ATOM_BYTES * max_atoms
-        n_features = self.descriptor.n_features
+        if self.per == "structure":
+            # Totals in float64 beside the rows as they are stored.
+            totals = n_rows * len(self._pooled_numbers or (0,)) * 8 * self.n_columns
+            return slices + totals + self._whole_memory(MAX_PAIRS)
+        return slices + self._whole_memory(n_rows)
+
+    def _whole_memory(self, n_rows: int) -> int:
+        """Bytes of the whole fingerprints that are in memory at once."""
+        rows = min(n_rows, self._rows_at_once)
+        if self.layout == "sparse":
+            return 8 * max(MAX_NUMBERS, 2 * self._numbers_of_a_row)
         if self.reduction is None:
-            return slices + n_rows * 8 * n_features
-        # Whole fingerprints and their deviations, a few at a time; the components twice.
-        whole = (2 * reduced_rows(n_features) + 2 * self.n_columns) * 8 * n_features
-        return slices + whole + n_rows * 8 * self.n_columns
+            return rows * 8 * self.n_columns
+        # Whole fingerprints and their deviations; the components twice.
+        n_features = self.descriptor.n_features
+        return (2 * rows + 2 * self.n_columns) * 8 * n_features + rows * 8 * self.n_columns
+
+    @property
+    def _numbers_of_a_row(self) -> int:
+        if self._blocks is not None:
+            return round((self.expected_blocks or 1) * self._blocks.block_width)
+        return self.descriptor.n_features
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Environments whose whole fingerprints are in memory at once."""
+        return max(16, MAX_NUMBERS // self._numbers_of_a_row)
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
     ) -> dict[str, NDArray[Any]]:
         """See Stage.run."""
-        out = np.empty((last - first, self.n_columns), dtype=DTYPES[self.dtype])
-        row = 0
-        slices = iterate_environments(batch, first, last, self.descriptor.cutoff, MAX_PAIRS)
+        rows = self._rows(batch, first, last)
+        pooled = self.per == "structure"
+        begin, end = (int(batch.offsets[k]) if pooled else k for k in (first, last))
+        slices = iterate_environments(batch, begin, end, self.descriptor.cutoff, MAX_PAIRS)
+        bad = [np.empty(0, dtype=np.int64)]
         while True:
             with clock("neighbours"):
                 environments = next(slices, None)
@@ -146,32 +257,52 @@ class Fingerprint:
                 break
             # What float32 cannot hold becomes infinite, and is refused below.
             with clock("kernel"), np.errstate(over="ignore"):
-                out[row : row + len(environments)] = self._columns(environments)
-            row += len(environments)
-        self._check(out, batch, first)
-        return {"fingerprint": out, "number": batch.numbers[first:last].astype(np.uint8)}
+                for part in _parts(environments, self._rows_at_once):
+                    finite = rows.add(part)
+                    bad.append(part.centres[~finite])
+        _refuse(np.concatenate(bad), batch)
+        found = rows.arrays()
+        if not pooled:
+            return {**found, "number": batch.numbers[first:last].astype(np.uint8)}
+        _refuse_rows(found["fingerprint"], first)
+        return found
+
+    def _rows(self, batch: Structures, first: int, last: int) -> Rows:
+        dtype = DTYPES[self.dtype]
+        if self._blocks is not None:
+            return BlockRows(self._blocks, dtype)
+        if self.per == "environment":
+            return EnvironmentRows(self._columns, (last - first, self.n_columns), dtype)
+        pooled = (self.pool == "mean", self._pooled_numbers)
+        return PooledRows(self._columns, batch, first, last, self.n_columns, *pooled, dtype)
 
     def _columns(self, environments: Environments) -> NDArray[np.float64]:
         """Fingerprints of a slice, shape (n, n_columns)."""
+        values = self.descriptor.compute(environments)
         if self.reduction is None:
-            return self.descriptor.compute(environments)
+            return values
         if not isinstance(self.reduction, Projection):
             raise RunError("[reduction] is not fitted yet; `distdesc run` fits it")
-        out = np.empty((len(environments), self.n_columns))
-        step = reduced_rows(self.descriptor.n_features)
-        for begin in range(0, len(out), step):
-            part = environments.part(begin, min(begin + step, len(out)))
-            out[begin : begin + step] = self.reduction.apply(self.descriptor.compute(part))
-        return out
+        return self.reduction.apply(values)
 
-    def _check(self, out: NDArray[Any], batch: Structures, first: int) -> None:
-        """Refuse structures with a fingerprint that is not finite."""
-        rows = np.flatnonzero(~np.isfinite(out).all(axis=1)) + first
-        owners = np.searchsorted(batch.offsets, rows, side="right") - 1
-        if len(rows):
-            raise StructureError(
-                {
-                    int(k): f"fingerprint of atom {row - batch.offsets[k]} is not finite"
-                    for k, row in zip(owners, rows, strict=True)
-                }
-            )
+
+def _refuse(centres: NDArray[np.int64], batch: Structures) -> None:
+    """Refuse structures with a fingerprint that is not finite."""
+    owners = np.searchsorted(batch.offsets, centres, side="right") - 1
+    reasons: dict[int, str] = {}
+    for k, atom in zip(owners.tolist(), centres.tolist(), strict=True):
+        reasons.setdefault(k, f"fingerprint of atom {atom - batch.offsets[k]} is not finite")
+    if reasons:
+        raise StructureError(reasons)
+
+
+def _refuse_rows(rows: NDArray[Any], first: int) -> None:
+    """Refuse structures whose environments are finite, but do not add up to a finite row."""
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)) + first
+    if len(bad):
+        raise StructureError({k: "pooled fingerprint is not finite" for k in bad.tolist()})
+
+
+def _parts(environments: Environments, length: int) -> Iterator[Environments]:
+    for begin in range(0, len(environments), length):
+        yield environments.part(begin, min(begin + length, len(environments)))
