@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference.batches import batch
 
-from distdesc.descriptors.cutoff import ShiftedCosine
+from distdesc.descriptors.cutoff import CUTOFF_FUNCTIONS, Polynomial, ShiftedCosine, Step
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 
@@ -29,8 +29,23 @@ def test_no_smoothing_is_hard():
     assert cutoff.slope(np.array([1.0, 1.9999999])).tolist() == [0.0, 0.0]
 
 
-def test_its_slope_is_its_derivative():
-    cutoff, step = ShiftedCosine(4.0, 1.5), 1e-6
+def test_the_quintic_has_no_slope_and_no_curvature_at_either_end():
+    cutoff, step = Polynomial(5.0, 1.0), 1e-4
+    assert np.allclose(cutoff(np.array([1.0, 4.0, 4.5, 5.0, 6.0])), [1, 1, 0.5, 0, 0], atol=1e-15)
+    assert np.allclose(cutoff.slope(np.array([4.0, 4.5, 5.0])), [0, -30 / 16, 0], atol=1e-13)
+    curvature = cutoff.slope(np.array([4.0 + step, 5.0 - step])) / step
+    assert np.all(np.abs(curvature) < 4e-3 * 60)
+
+
+def test_a_step_ignores_the_smoothing():
+    cutoff = Step(5.0, 1.0)
+    assert cutoff(np.array([4.9, 5.0])).tolist() == [1.0, 0.0]
+    assert cutoff.slope(np.array([4.9])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("kind", CUTOFF_FUNCTIONS)
+def test_its_slope_is_its_derivative(kind):
+    cutoff, step = CUTOFF_FUNCTIONS[kind](4.0, 1.5), 1e-6
     distances = np.linspace(2.6, 3.9, 20)
     difference = (cutoff(distances + step) - cutoff(distances - step)) / (2 * step)
     assert np.allclose(cutoff.slope(distances), difference, rtol=0, atol=1e-9)
