@@ -92,6 +92,25 @@ def test_status_and_report_and_verify_speak_json_with_documented_keys(store):
         assert f"`{key}`" in documented, key
 
 
+def test_a_reduction_is_fitted_shown_and_documented(molecules, tmp_path):
+    path = tmp_path / "reduced.zarr"
+    reduction = ["reduction.name=principal_components", "reduction.n_components=3"]
+    text = call("featurise", molecules, "-o", path, *FAST, "--set", reduction[0],
+                "--set", reduction[1])  # fmt: skip
+    assert "fitting principal_components, pass 2 of 2" in text
+    assert "3 components have" in text
+    for command in ("status", "report"):
+        fit = json.loads(call(command, path, "--json"))["fit"]
+        assert fit["fitted"]
+        assert len(fit["explained"]) == 3
+        documented = (ROOT / "docs" / "cli.md").read_text()
+        assert all(f"`{key}`" in documented for key in fit)
+    assert "17 → 3 numbers" in call("report", path)
+    assert "fit " in call("status", path)
+    assert "none" in call("verify", path)
+    assert "power_iterations" in call("list", "reductions")
+
+
 def test_tables_are_for_people(store):
     assert "complete" in call("status", store)
     report = call("report", store)
