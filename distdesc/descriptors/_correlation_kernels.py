@@ -12,20 +12,20 @@ from distdesc.descriptors._lanes_kernels import WIDTH, fma, load, rows_of_lanes,
 #   table      the fields of CorrelationTable
 #   sizes      entries of its state, most cells of a kind
 # A state is an array (n_state, WIDTH): coefficients of all tensors, then the couplings. Values are
-# computed with an environment in each lane; derivatives with a column in each, which is one
-# coordinate of one neighbour, all of the same environment.
+# computed with an environment in each lane; derivatives with a neighbour in each, all of the same
+# environment, and three rows for each entry: its derivatives by x, y and z.
 
-TILE = 64
+TILE = 32
 """Features computed before they are written out, so that they are still in the cache."""
 
 
 @njit(cache=True, nogil=True)
-def _couple(table, state, cells):
-    """Couplings of the tensors of a state: fill the rows after them."""
-    (order, fan_first, fan_kind, fan_start, block_second, kind_row, row_cell, cell_second,
-     cell_term, term_first, term_factor) = table[:11]  # fmt: skip
-    row = len(order)
-    for fan in range(len(fan_first)):
+def _couple(table, group, state, cells):
+    """Couplings that are new in a group: fill their rows of a state."""
+    (group_fan, fan_first, fan_kind, fan_row, fan_start, block_second, kind_row, row_cell,
+     cell_second, cell_term, term_first, term_factor) = table[2:14]  # fmt: skip
+    for fan in range(group_fan[group], group_fan[group + 1]):
+        row = int(fan_row[fan])
         first, kind = fan_first[fan], fan_kind[fan]
         start, stop = row_cell[kind_row[kind]], row_cell[kind_row[kind + 1]]
         for cell in range(start, stop):
@@ -47,7 +47,7 @@ def _couple(table, state, cells):
 @njit(cache=True, nogil=True)
 def _contract(table, state, first, last, features):
     """Scalars of a range of features: fill the first rows of `features`."""
-    feature_start, dot_left, dot_right, dot_length, dot_factor = table[11:]
+    feature_start, dot_left, dot_right, dot_length, dot_factor = table[14:]
     for feature in range(first, last):
         value = splat(0.0)
         for dot in range(feature_start[feature], feature_start[feature + 1]):
@@ -75,93 +75,126 @@ def _load_block(coefficients, order, start, state):
 def correlations(coefficients, table, sizes, out):
     """Fingerprints of coefficients, (n, n_coefficients): fill `out`, (n, n_features)."""
     n_state, n_cells = sizes
+    group_feature = table[1].astype(np.int64)
     state, cells, features = rows_of_lanes(n_state), rows_of_lanes(n_cells), rows_of_lanes(TILE)
     for start in range(0, len(coefficients), WIDTH):
         n_lanes = _load_block(coefficients, table[0], start, state)
-        _couple(table, state, cells)
-        for first in range(0, out.shape[1], TILE):
-            last = min(first + TILE, out.shape[1])
-            _contract(table, state, first, last, features)
-            for lane in range(n_lanes):
-                for feature in range(first, last):
-                    out[start + lane, feature] = features[feature - first, lane]
+        for group in range(len(group_feature) - 1):
+            _couple(table, group, state, cells)
+            stop = group_feature[group + 1]
+            for first in range(group_feature[group], stop, TILE):
+                last = min(first + TILE, stop)
+                _contract(table, state, first, last, features)
+                for lane in range(n_lanes):
+                    line = out[start + lane, first:last]
+                    for feature in range(len(line)):
+                        line[feature] = features[feature, lane]
 
 
 @njit(cache=True, nogil=True)
-def _couple_slopes(table, values, slopes, live, cells, cell_slopes):
+def _couple_slopes(table, group, values, slopes, live, cells, cell_slopes):
     """
-    Derivatives of the couplings, by the product rule: fill the rows of `slopes` after those given.
+    Derivatives of the couplings that are new in a group: fill their rows of `slopes`.
 
-    `values` (n_state) is the state of the environment; `live` says of each first row of a tensor,
-    and is to say of a coupling, whether any lane has a derivative.
+    And the couplings themselves, in `values`, the state (n_state) of one environment. `slopes`
+    (3 * n_state, WIDTH) has three rows for each entry of the state; `live` says of each first
+    entry of a tensor, and is to say of a coupling, whether it has derivatives.
     """
-    (order, fan_first, fan_kind, fan_start, block_second, kind_row, row_cell, cell_second,
-     cell_term, term_first, term_factor) = table[:11]  # fmt: skip
-    row = len(order)
-    for fan in range(len(fan_first)):
+    (group_fan, fan_first, fan_kind, fan_row, fan_start, block_second, kind_row, row_cell,
+     cell_second, cell_term, term_first, term_factor) = table[2:14]  # fmt: skip
+    for fan in range(group_fan[group], group_fan[group + 1]):
+        row = int(fan_row[fan])
         first, kind = fan_first[fan], fan_kind[fan]
         start, stop = row_cell[kind_row[kind]], row_cell[kind_row[kind + 1]]
-        first_live = live[first]
         for cell in range(start, stop):
-            total, slope = 0.0, splat(0.0)
+            total = 0.0
+            x, y, z = splat(0.0), splat(0.0), splat(0.0)
             for t in range(cell_term[cell], cell_term[cell + 1]):
-                total += term_factor[t] * values[first + term_first[t]]
-                if first_live:
-                    part = load(slopes, first + term_first[t])
-                    slope = fma(splat(term_factor[t]), part, slope)
+                place = first + term_first[t]
+                total += term_factor[t] * values[place]
+                if live[first]:
+                    factor = splat(term_factor[t])
+                    x = fma(factor, load(slopes, 3 * place), x)
+                    y = fma(factor, load(slopes, 3 * place + 1), y)
+                    z = fma(factor, load(slopes, 3 * place + 2), z)
             cells[cell - start] = total
-            store(cell_slopes, cell - start, slope)
+            _store_three(cell_slopes, cell - start, x, y, z)
         for block in range(fan_start[fan], fan_start[fan + 1]):
             second = block_second[block]
-            second_live = live[second]
-            live[row] = first_live or second_live
+            any_live = live[first] or live[second]
+            live[row] = any_live
             for line in range(kind_row[kind], kind_row[kind + 1]):
-                slope = splat(0.0)
+                total = 0.0
+                x, y, z = splat(0.0), splat(0.0), splat(0.0)
                 for cell in range(row_cell[line], row_cell[line + 1]):
-                    place = second + cell_second[cell]
-                    if second_live:
-                        slope = fma(splat(cells[cell - start]), load(slopes, place), slope)
-                    if first_live:
-                        factor = splat(values[place])
-                        slope = fma(factor, load(cell_slopes, cell - start), slope)
-                store(slopes, row, slope)
+                    place, own = second + cell_second[cell], cell - start
+                    total += cells[own] * values[place]
+                    if any_live:
+                        factor, other = splat(cells[own]), splat(values[place])
+                        x = fma(factor, load(slopes, 3 * place), x)
+                        y = fma(factor, load(slopes, 3 * place + 1), y)
+                        z = fma(factor, load(slopes, 3 * place + 2), z)
+                        x = fma(other, load(cell_slopes, 3 * own), x)
+                        y = fma(other, load(cell_slopes, 3 * own + 1), y)
+                        z = fma(other, load(cell_slopes, 3 * own + 2), z)
+                values[row] = total
+                _store_three(slopes, row, x, y, z)
                 row += 1
 
 
 @njit(cache=True, nogil=True)
-def _contract_slopes(table, values, slopes, live, first, last, features):
-    """Derivatives of a range of features: fill the first rows of `features`."""
-    feature_start, dot_left, dot_right, dot_length, dot_factor = table[11:]
-    for feature in range(first, last):
-        slope = splat(0.0)
-        for dot in range(feature_start[feature], feature_start[feature + 1]):
-            left, right = dot_left[dot], dot_right[dot]
-            total = splat(0.0)
-            if live[left]:
-                for m in range(dot_length[dot]):
-                    total = fma(splat(values[right + m]), load(slopes, left + m), total)
-            if live[right]:
-                for m in range(dot_length[dot]):
-                    total = fma(splat(values[left + m]), load(slopes, right + m), total)
-            slope = fma(splat(dot_factor[dot]), total, slope)
-        store(features, feature - first, slope)
+def _store_three(rows, place, x, y, z):
+    """Write the derivatives of one entry."""
+    store(rows, 3 * place, x)
+    store(rows, 3 * place + 1, y)
+    store(rows, 3 * place + 2, z)
 
 
 @njit(cache=True, nogil=True)
-def _load_columns(order, pairs, first, n_lanes, weights, derivatives, slopes, live):
-    """Derivatives of the coefficients by up to WIDTH coordinates, one in each lane."""
+def _contract_slopes(table, values, slopes, live, first, last, features):
+    """Derivatives of a range of features: fill the first rows of `features`, three for each."""
+    feature_start, dot_left, dot_right, dot_length, dot_factor = table[14:]
+    for feature in range(first, last):
+        x, y, z = splat(0.0), splat(0.0), splat(0.0)
+        for dot in range(feature_start[feature], feature_start[feature + 1]):
+            for side in range(2):
+                moved = dot_left[dot] if side == 0 else dot_right[dot]
+                fixed = dot_right[dot] if side == 0 else dot_left[dot]
+                if live[moved]:
+                    for m in range(dot_length[dot]):
+                        factor = splat(dot_factor[dot] * values[fixed + m])
+                        place = 3 * (moved + m)
+                        x = fma(factor, load(slopes, place), x)
+                        y = fma(factor, load(slopes, place + 1), y)
+                        z = fma(factor, load(slopes, place + 2), z)
+        _store_three(features, feature - first, x, y, z)
+
+
+@njit(cache=True, nogil=True)
+def _load_pairs(order, pairs, weights, derivatives, slopes, live):
+    """Derivatives of the coefficients by up to WIDTH neighbours, one in each lane."""
     size = derivatives.shape[2]
     for row in range(len(order)):
         channel, place = order[row] // size, order[row] % size
-        any_live = False
-        for lane in range(n_lanes):
-            pair, axis = pairs[(first + lane) // 3], (first + lane) % 3
+        live[row] = False
+        for lane in range(len(pairs)):
+            pair = pairs[lane]
             weight = weights[pair, channel]
-            slopes[row, lane] = weight * derivatives[pair, axis, place]
-            any_live |= weight != 0.0
-        for lane in range(n_lanes, WIDTH):
-            slopes[row, lane] = 0.0
-        live[row] = any_live
+            live[row] |= weight != 0.0
+            for axis in range(3):
+                slopes[3 * row + axis, lane] = weight * derivatives[pair, axis, place]
+        for axis in range(3):
+            slopes[3 * row + axis, len(pairs) :] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _write(features, pairs, first, last, out):
+    """Copy derivatives of a range of features to the rows of their pairs."""
+    for lane in range(len(pairs)):
+        for axis in range(3):
+            line = out[pairs[lane], axis, first:last]
+            for feature in range(len(line)):
+                line[feature] = features[3 * feature + axis, lane]
 
 
 @njit(cache=True, nogil=True)
@@ -169,32 +202,26 @@ def jacobians(offsets, pairs, coefficients, derivatives, weights, table, sizes, 
     """
     Derivatives of fingerprints by positions of neighbours: fill `out`, (n_pairs, 3, n_features).
 
-    `pairs` are the pairs of each environment in the order of work, best those of the same element
-    after each other; `derivatives` (n_pairs, 3, n_coefficients of a density) are to be multiplied
-    by `weights` (n_pairs, n_channels).
+    `derivatives` (n_pairs, 3, n_coefficients of a density) are to be multiplied by `weights`
+    (n_pairs, n_channels). `pairs` are the pairs of each environment in the order of work, best
+    those of the same element after each other.
     """
-    order = table[0]
+    order, group_feature = table[0], table[1].astype(np.int64)
     n_state, n_cells = sizes
-    state, slopes = rows_of_lanes(n_state), rows_of_lanes(n_state)
-    cells, cell_slopes = rows_of_lanes(n_cells), rows_of_lanes(n_cells)
-    cell_values, live = np.empty(n_cells), np.zeros(n_state, np.bool_)
-    values, features = np.empty(n_state), rows_of_lanes(TILE)
-    n_features = out.shape[2]
-    for start in range(0, len(coefficients), WIDTH):
-        n_environments = _load_block(coefficients, order, start, state)
-        _couple(table, state, cells)
-        for member in range(n_environments):
-            for row in range(n_state):
-                values[row] = state[row, member]
-            own = pairs[offsets[start + member] : offsets[start + member + 1]]
-            for column in range(0, 3 * len(own), WIDTH):
-                n_lanes = min(WIDTH, 3 * len(own) - column)
-                _load_columns(order, own, column, n_lanes, weights, derivatives, slopes, live)
-                _couple_slopes(table, values, slopes, live, cell_values, cell_slopes)
-                for first in range(0, n_features, TILE):
-                    last = min(first + TILE, n_features)
+    slopes = rows_of_lanes(3 * n_state)
+    cells, cell_slopes = np.empty(n_cells), rows_of_lanes(3 * n_cells)
+    values, features = np.empty(n_state), rows_of_lanes(3 * TILE)
+    live = np.zeros(n_state, np.bool_)
+    for environment in range(len(coefficients)):
+        for row in range(len(order)):
+            values[row] = coefficients[environment, order[row]]
+        for begin in range(offsets[environment], offsets[environment + 1], WIDTH):
+            own = pairs[begin : min(begin + WIDTH, offsets[environment + 1])]
+            _load_pairs(order, own, weights, derivatives, slopes, live)
+            for group in range(len(group_feature) - 1):
+                _couple_slopes(table, group, values, slopes, live, cells, cell_slopes)
+                stop = group_feature[group + 1]
+                for first in range(group_feature[group], stop, TILE):
+                    last = min(first + TILE, stop)
                     _contract_slopes(table, values, slopes, live, first, last, features)
-                    for lane in range(n_lanes):
-                        pair, axis = own[(column + lane) // 3], (column + lane) % 3
-                        for feature in range(first, last):
-                            out[pair, axis, feature] = features[feature - first, lane]
+                    _write(features, own, first, last, out)

@@ -107,7 +107,7 @@ class CorrelationSpectrum(DensityExpansion):
         coefficients = coefficients.reshape(len(environments), len(table.order))
         derivatives = self.coefficient_derivatives(environments)
         derivatives = derivatives.reshape(n_pairs, 3, (self.l_max + 1) ** 2 * self.n_max)
-        # neighbours of one element after each other: what does not depend on it is then skipped
+        # neighbours of one element after each other: what it has no part in is skipped
         environment = np.repeat(np.arange(len(environments)), np.diff(offsets))
         pairs = np.lexsort((environments.numbers, environment))
         out = np.empty((n_pairs, 3, self.n_features))

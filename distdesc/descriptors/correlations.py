@@ -31,14 +31,20 @@ class CorrelationTable(NamedTuple):
     tensor and the *kind*, which is l of both and L; half of the coupling is done once for it:
     its *cells* are sums of terms, factor times entry of the first tensor, and an entry of a
     block is a sum of products of cells and entries of the second tensor. A feature is a sum of
-    scaled dot products of two ranges of the state.
+    scaled dot products of two ranges of the state. Fans and features come in *groups*, and the
+    features of a group need no blocks but its own and those of groups before it that have other
+    places in the state.
 
     Parameters
     ----------
     order : ndarray, shape (n_coefficients,), uint32
         Place of each state entry among the coefficients: density, l and m, n.
+    group_feature, group_fan : ndarray, shape (n_groups + 1,), uint32
+        Features and fans of each group.
     fan_first, fan_kind : ndarray, shape (n_fans,), uint32
         First state entry of the first tensor; kind.
+    fan_row : ndarray, shape (n_fans,), uint32
+        First state entry of the first block; the other blocks follow.
     fan_start : ndarray, shape (n_fans + 1,), uint32
         Blocks of each fan.
     block_second : ndarray, shape (n_blocks,), uint32
@@ -64,8 +70,11 @@ class CorrelationTable(NamedTuple):
     """
 
     order: NDArray[np.uint32]
+    group_feature: NDArray[np.uint32]
+    group_fan: NDArray[np.uint32]
     fan_first: NDArray[np.uint32]
     fan_kind: NDArray[np.uint32]
+    fan_row: NDArray[np.uint32]
     fan_start: NDArray[np.uint32]
     block_second: NDArray[np.uint32]
     kind_row: NDArray[np.uint32]
@@ -85,7 +94,7 @@ class CorrelationTable(NamedTuple):
         """Entries of the state, and most cells of a kind."""
         kinds = self.kind_row.astype(np.int64)
         blocks = np.diff(kinds)[self.fan_kind] * np.diff(self.fan_start.astype(np.int64))
-        return len(self.order) + int(np.sum(blocks)), int(np.max(np.diff(self.row_cell[kinds])))
+        return int(np.max(self.fan_row + blocks)), int(np.max(np.diff(self.row_cell[kinds])))
 
 
 @lru_cache(maxsize=64)
@@ -148,14 +157,15 @@ class _Builder:
 
     def __init__(self, n_channels: int, n_max: int, l_max: int) -> None:
         self.n_q = n_channels * n_max
-        self.n_state = self.n_q * (l_max + 1) ** 2
+        self.unit = self.n_state = self.n_q * (l_max + 1) ** 2
+        self.groups = [(0, 0)]  # features and fans before each
         size = (l_max + 1) ** 2 * n_max
         channel, n = np.divmod(np.arange(self.n_q), n_max)
         self.order = np.concatenate([
             (channel * size + n)[:, None] + (l * l + np.arange(2 * l + 1)) * n_max
             for l in range(l_max + 1)
         ], axis=None)  # fmt: skip
-        self.fans: list[tuple[int, int, int]] = []  # first tensor, kind, number of blocks
+        self.fans: list[tuple[int, int, int, int]] = []  # first tensor, kind, row, blocks
         self.second: list[int] = []
         self.places: dict[tuple[int, int, int], NDArray[np.int64]] = {}
         self.rows: list[int] = []  # in each kind, cells in each row, terms in each cell
@@ -178,9 +188,9 @@ class _Builder:
             for q in range(self.n_q):
                 # the coupling of a tensor to itself is symmetric, or it vanishes
                 first = 0 if l1 != l2 else q + (l3 % 2)
-                others = np.arange(first, self.n_q)
+                others, kind = np.arange(first, self.n_q), len(self.rows) - 1
                 table[q, first:] = self.n_state + (2 * l3 + 1) * np.arange(len(others))
-                self.fans.append((self.tensor(l1, q), len(self.rows) - 1, len(others)))
+                self.fans.append((self.tensor(l1, q), kind, self.n_state, len(others)))
                 self.second += self.tensor(l2, others).tolist()
                 self.n_state += (2 * l3 + 1) * len(others)
             self.places[key] = table
@@ -198,19 +208,29 @@ class _Builder:
                 self.term_first += entries.tolist()
                 self.term_factor += tensor[entries, second, row].tolist()
 
+    def end_group(self, n_features: int, forget: bool) -> None:
+        """End a group after so many features in all; its blocks may be overwritten."""
+        self.groups.append((n_features, len(self.fans)))
+        if forget:  # a small state stays in the cache
+            self.places.clear()
+            self.n_state = self.unit
+
     def table(self, dots: list[NDArray[np.float64]]) -> CorrelationTable:
         """The table for given dot products: feature, left, right, length, factor in rows."""
         feature, left, right, length, factor = np.concatenate(dots, axis=1)
         sequence = np.argsort(feature, kind="stable")
-        first, kind, n_blocks = zip(*self.fans, strict=True)
-        integers: list[Any] = [
-            self.order, first, kind, _starts(n_blocks), self.second, _starts(self.rows),
-            _starts(self.cells), self.cell_second, _starts(self.terms), self.term_first,
-            self.term_factor, _starts(np.bincount(feature.astype(np.int64))),
+        first, kind, row, n_blocks = zip(*self.fans, strict=True)
+        columns: list[Any] = [
+            self.order, *zip(*self.groups, strict=True), first, kind, row, _starts(n_blocks),
+            self.second, _starts(self.rows), _starts(self.cells), self.cell_second,
+            _starts(self.terms), self.term_first, self.term_factor,
+            _starts(np.bincount(feature.astype(np.int64))),
             left[sequence], right[sequence], length[sequence], factor[sequence],
         ]  # fmt: skip
-        types = [np.float64 if k in (10, 15) else np.uint32 for k in range(len(integers))]
-        arrays = [np.asarray(a, dtype=t) for a, t in zip(integers, types, strict=True)]
+        arrays = [
+            np.asarray(column, dtype=np.float64 if name.endswith("factor") else np.uint32)
+            for name, column in zip(CorrelationTable._fields, columns, strict=True)
+        ]
         return CorrelationTable._make(arrays)
 
 
@@ -249,6 +269,7 @@ def correlation_table(
         for kind, pattern in enumerate(kinds):
             own = which == kind
             dots += _dots(build, ls, pattern, found[kind], products[own], features[own])
+        build.end_group(n_features, forget=degree == 3)  # with four, blocks are shared by many
     return build.table(dots)
 
 

@@ -36,7 +36,9 @@ class Pattern:
 
     @property
     def pairing(self) -> tuple[int, ...]:
-        """Order of four places in which the first two and the last two are coupled."""
+        """Order of the places in which the first two are coupled, and the last two if four."""
+        if len(self.labels) == 3:
+            return (1, 2, 0)  # to the smallest momentum, which is the least work
         return (1, 2, 0, 3) if self.labels == (0, 1, 1, 2) else (0, 1, 2, 3)
 
     def n_products(self, ls: tuple[int, ...], n_q: int) -> int:
@@ -195,7 +197,7 @@ class Scalars(NamedTuple):
     Parameters
     ----------
     couplings : tuple of int
-        Momenta L to which the first pair is coupled, and the second, or the third tensor has.
+        Momenta L to which pairs are coupled; of three tensors, the one that the third has.
     leading : tuple of int
         Of each scalar, the coupling that those before it do not contain.
     factors : ndarray, shape (n_scalars, n_couplings), float64
@@ -227,7 +229,7 @@ def scalars(ls: tuple[int, ...], pattern: Pattern) -> Scalars:
     """
     rank = n_scalars(ls, pattern)
     if len(ls) == 3:
-        return Scalars(ls[2:], ls[2:] * rank, np.ones((rank, 1)))
+        return Scalars(ls[:1], ls[:1] * rank, np.ones((rank, 1)))
     middles = _middles(ls, pattern)
     basis, leading = np.eye(len(middles)), middles
     if len(set(pattern.labels)) <= 2 and pattern.labels[1] == pattern.labels[2]:
