@@ -111,6 +111,17 @@ def test_a_reduction_is_fitted_shown_and_documented(molecules, tmp_path):
     assert "power_iterations" in call("list", "reductions")
 
 
+def test_the_plan_of_a_reduction_says_what_it_takes():
+    job = ROOT / "jobs" / "qm9-soap-pca.toml"
+    assert "environments, in 15 parts, 2 times" in call("plan", job)
+    fit = json.loads(call("plan", job, "--json"))["fit"]
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    assert all(f"`{key}`" in documented for key in fit)
+    assert abs(fit["environments"] - 4000) < 20
+    assert fit["disk_bytes"] == 8 * fit["parts"] * 5740 * (128 + 10 + 1)
+    assert fit["memory_bytes"] < 2**30
+
+
 def test_tables_are_for_people(store):
     assert "complete" in call("status", store)
     report = call("report", store)

@@ -27,7 +27,7 @@ from distdesc.engine.events import (
     ShardFailed,
     ShardFinished,
 )
-from distdesc.report.text import variance_words
+from distdesc.report.fits import variance_words
 from distdesc.store.fits import Fitted
 
 LINE_EVERY = 30.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from distdesc.campaign import Campaign
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.prepare import plan_stages
+from distdesc.engine.sample import FitPlan, plan_fit, projected_memory, sketch_bytes
 from distdesc.engine.scan import count_offsets, scan
 from distdesc.store.receipts import done_shards
 from distdesc.store.written import plan_path
@@ -32,6 +33,10 @@ class Preview:
         One a stage.
     begun : bool
         Whether the store exists.
+    fit : FitPlan, optional
+        Of the reduction, if the campaign has one.
+    largest : int
+        Atoms of the largest structure.
     """
 
     campaign: Campaign
@@ -40,6 +45,8 @@ class Preview:
     source_digest: str
     plans: tuple[StagePlan, ...]
     begun: bool
+    fit: FitPlan | None = None
+    largest: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
@@ -51,6 +58,7 @@ class Preview:
             "structures": self.structures,
             "atoms": self.atoms,
             "source_digest": self.source_digest,
+            "fit": None if self.fit is None else self._fit(self.fit),
             "stages": [
                 {
                     "stage": p.layout.stage,
@@ -66,6 +74,13 @@ class Preview:
                 }
                 for p in self.plans
             ],
+        }
+
+    def _fit(self, fit: FitPlan) -> dict[str, Any]:
+        return {
+            **asdict(fit.layout),
+            "memory_bytes": projected_memory(self.campaign, fit.layout.n_features, self.largest),
+            "disk_bytes": sketch_bytes(self.campaign, fit.layout),
         }
 
 
@@ -94,4 +109,6 @@ def preview(campaign: Campaign) -> Preview:
         index.digest,
         plans,
         plan_path(campaign.path).exists(),
+        plan_fit(campaign, offsets),
+        int(index.atom_counts.max(initial=0)),
     )

@@ -151,6 +151,21 @@ def projected_memory(campaign: Campaign, n_features: int, largest: int) -> int:
     return PROCESS_BYTES + stage + slices + sketches
 
 
+def sketch_bytes(campaign: Campaign, layout: FitLayout) -> int:
+    """
+    Bytes of the sketches that lie in the store while a pass goes on.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        For its reduction.
+    layout : FitLayout
+        Sizes.
+    """
+    width = campaign.reduction.width(layout.n_features) if campaign.reduction is not None else 0
+    return 8 * layout.parts * layout.n_features * (width + 1)
+
+
 def unreduced(campaign: Campaign) -> Fingerprint:
     """
     Stage whose rows the reduction is fitted on: whole fingerprints, in full precision.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -111,3 +112,38 @@ def summarise_fit(run: Run) -> tuple[FitSummary | None, dict[int, str]]:
         last=max((r.finished for r in receipts), default=0.0),
     )
     return summary, {k: reason for r in receipts for k, reason in r.quarantined}
+
+
+def reduction_words(fit: FitSummary) -> str:
+    """
+    What a reduction keeps, or how far its fit is.
+
+    Parameters
+    ----------
+    fit : FitSummary
+        Its numbers.
+    """
+    what = f"{fit.reduction}: {fit.n_features:,} → {fit.n_components:,} numbers"
+    if not fit.fitted:
+        done = f"{fit.parts_done:,} of {fit.parts:,} parts of the fit done"
+        return f"{what}, {done if fit.parts else 'not drawn yet'}"
+    if not fit.explained:
+        return what
+    kept = variance_words(sum(fit.explained))
+    return f"{what}, {kept} of the variance of {fit.environments:,} environments"
+
+
+def variance_words(part: float) -> str:
+    """
+    Part of a variance in per cent, with the digits that matter near the whole.
+
+    Parameters
+    ----------
+    part : float
+        0 to 1.
+    """
+    missing = 1 - part
+    if missing < 1e-9:
+        return "all"
+    digits = max(1, math.ceil(-math.log10(missing)) - 1)
+    return f"{math.floor(part * 100 * 10**digits) / 10**digits:.{digits}f} %"

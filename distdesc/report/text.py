@@ -12,7 +12,7 @@ from rich.text import Text
 
 from distdesc.elements import symbol_of
 from distdesc.report.catalogue import Entry
-from distdesc.report.fits import FitSummary
+from distdesc.report.fits import reduction_words
 from distdesc.report.summary import FeatureSummary, Summary
 
 
@@ -65,41 +65,6 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
         table.add_row("throughput", f"{speed}, {wall:.1f} s with start-up")
     table.add_row("store", size(summary.bytes))
     return table
-
-
-def reduction_words(fit: FitSummary) -> str:
-    """
-    What a reduction keeps, or how far its fit is.
-
-    Parameters
-    ----------
-    fit : FitSummary
-        Its numbers.
-    """
-    what = f"{fit.reduction}: {fit.n_features:,} → {fit.n_components:,} numbers"
-    if not fit.fitted:
-        state = f"fitted to {fit.parts_done:,} of {fit.parts:,} parts" if fit.parts else "not made"
-        return f"{what}, [yellow]{state}[/yellow]"
-    if not fit.explained:
-        return what
-    kept = variance_words(sum(fit.explained))
-    return f"{what}, {kept} of the variance of {fit.environments:,} environments"
-
-
-def variance_words(part: float) -> str:
-    """
-    Part of a variance in per cent, with the digits that matter near the whole.
-
-    Parameters
-    ----------
-    part : float
-        0 to 1.
-    """
-    missing = 1 - part
-    if missing < 1e-9:
-        return "all"
-    digits = max(1, math.ceil(-math.log10(missing)) - 1)
-    return f"{math.floor(part * 100 * 10**digits) / 10**digits:.{digits}f} %"
 
 
 def _quarantined(summary: Summary) -> str:
@@ -259,6 +224,8 @@ def plan_table(plan: dict[str, Any]) -> Group:
     facts.add_row("atoms", f"{plan['atoms']:,}")
     facts.add_row("begun", "yes" if plan["begun"] else "no")
     tables: list[RenderableType] = [facts]
+    if plan["fit"] is not None:
+        tables.append(_fit_plan(plan["fit"]))
     for stage in plan["stages"]:
         table = _facts(f"stage {stage['stage']}")
         table.add_row("rows", f"{stage['rows']:,}, one per {stage['row_kind']}")
@@ -271,6 +238,17 @@ def plan_table(plan: dict[str, Any]) -> Group:
             table.add_row(f"  {name}", f"{dtype} {' × '.join(f'{n:,}' for n in shape)}")
         tables.append(table)
     return Group(*tables)
+
+
+def _fit_plan(fit: dict[str, Any]) -> Table:
+    table = _facts(f"reduction {fit['reduction']}")
+    table.add_row("numbers", f"{fit['n_features']:,} → {fit['n_components']:,}")
+    if fit["passes"]:
+        sample = f"{fit['environments']:,} environments, in {fit['parts']:,} parts"
+        table.add_row("fitted on", f"{sample}, {fit['passes']} times")
+        table.add_row("memory", f"at most {size(fit['memory_bytes'])} a worker, projected")
+        table.add_row("disk", f"{size(fit['disk_bytes'])}, until it is fitted")
+    return table
 
 
 def verification_table(found: dict[str, Any]) -> Group:
