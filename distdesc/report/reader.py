@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from distdesc.errors import StoreError
-from distdesc.schema import RowKind, Status
-from distdesc.store.layout import StageLayout
+from distdesc.report.blocks import BlockRows, stored_in_blocks
+from distdesc.report.lazy import dask_array, dataset
+from distdesc.schema import Status
 from distdesc.store.receipts import done_shards, is_complete, iter_receipts
 from distdesc.store.rows import RowReader
 from distdesc.store.written import WrittenPlan, read_plan
 
 if TYPE_CHECKING:
     import dask.array
+    import scipy.sparse
     import xarray
     import zarr
 
@@ -91,6 +93,11 @@ class Run:
         """Names of the arrays."""
         return self.reader.names()
 
+    @property
+    def sparse(self) -> bool:
+        """Whether only those blocks of fingerprints are stored whose species occur."""
+        return stored_in_blocks(self.reader)
+
     def array(self, name: str = "fingerprint") -> zarr.Array[Any]:
         """
         One array as Zarr gives it; rows that are not computed yet have the fill value.
@@ -107,9 +114,61 @@ class Run:
         """
         return self.reader.array(name)
 
+    def fingerprints(self, rows: ArrayLike | range | slice) -> NDArray[Any]:
+        """
+        Whole fingerprints of some rows, however they are stored, shape (n, n_features).
+
+        Parameters
+        ----------
+        rows : array_like of int, range or slice
+            Rows, in any order; those that are not computed or were set aside are NaN.
+
+        Raises
+        ------
+        StoreError
+            If a row does not exist, or an object is damaged.
+        """
+        chosen = self._chosen(rows)
+        if not self.sparse:
+            return self.reader.take("fingerprint", chosen)
+        values = BlockRows.read(self.reader, chosen).dense()
+        status = self.reader.take(self.plan.layout("fingerprint").status_name, chosen)
+        values[status != Status.OK] = np.nan
+        return values
+
+    def sparse_fingerprints(self, rows: ArrayLike | range | slice) -> scipy.sparse.csr_array:
+        """
+        Fingerprints of some rows of a sparse store, as rows of a compressed matrix.
+
+        Parameters
+        ----------
+        rows : array_like of int, range or slice
+            Rows, in any order; those that are not computed are empty, see `status`.
+
+        Raises
+        ------
+        StoreError
+            If the store is not sparse, a row does not exist, or an object is damaged.
+        """
+        if not self.sparse:
+            raise StoreError(f"{self.path} has dense fingerprints; use fingerprints()")
+        return BlockRows.read(self.reader, self._chosen(rows)).sparse()
+
+    def _chosen(self, rows: ArrayLike | range | slice) -> NDArray[np.int64]:
+        """Rows as numbers, each of which exists."""
+        n = self.plan.layout("fingerprint").n_rows
+        if isinstance(rows, slice):
+            rows = range(n)[rows]
+        chosen = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < n):
+            raise StoreError(f"rows must be in [0, {n})")
+        return chosen
+
     def to_dask(self, name: str = "fingerprint") -> dask.array.Array:
         """
         One array as a Dask array, a block for each Zarr shard.
+
+        Fingerprints of a sparse store become dense in blocks of some rows.
 
         Parameters
         ----------
@@ -121,14 +180,11 @@ class Run:
         StoreError
             If there is no such array.
         """
-        import dask.array
-
-        array = self.array(name)
-        return dask.array.from_array(array, chunks=array.shards or array.chunks, name=False)
+        return dask_array(self, name)
 
     def to_xarray(self) -> xarray.Dataset:
         """
-        Dataset of all arrays, lazily: a Dask array each.
+        Dataset of all arrays, lazily: a Dask array each; blocks as dense fingerprints.
 
         Environments have the coordinates ``structure`` and ``atom``.
 
@@ -137,22 +193,7 @@ class Run:
         StoreError
             If xarray is not installed.
         """
-        try:
-            import xarray
-        except ModuleNotFoundError as error:
-            raise StoreError("to_xarray needs xarray: pip install 'distdesc[xarray]'") from error
-        variables = {}
-        for name in self.names():
-            array = self.array(name)
-            dims = array.metadata.dimension_names  # type: ignore[union-attr]
-            variables[name] = (dims, self.to_dask(name), self.reader.attributes(name))
-        data = xarray.Dataset(variables, attrs=self.provenance())
-        if any(x.row_kind == RowKind.ENVIRONMENT.value for x in self.plan.layouts):
-            structure, atom = self._row_coordinates()
-            data = data.assign_coords(
-                structure=("environment", structure), atom=("environment", atom)
-            )
-        return data
+        return dataset(self)
 
     def rows_of(self, structure: int) -> range:
         """
@@ -242,7 +283,7 @@ class Run:
         layout = self.plan.layout(stage)
         ranges: list[tuple[int, int]] = []
         for shard in sorted(done_shards(self.path, stage)):
-            start, stop = _rows(layout, shard)
+            start, stop = layout.rows(shard)
             if ranges and ranges[-1][1] == start:
                 start = ranges.pop()[0]
             ranges.append((start, stop))
@@ -285,16 +326,3 @@ class Run:
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
         return self.reader.read("offsets", 0, self.n_structures + 1)
-
-    def _row_coordinates(self) -> tuple[Any, Any]:
-        import dask.array
-
-        layout = next(x for x in self.plan.layouts if x.row_kind == RowKind.ENVIRONMENT.value)
-        rows = dask.array.arange(layout.n_rows, chunks=layout.shard_rows, dtype=np.int64)
-        structure = rows.map_blocks(lambda r: self.locate(r)[0], dtype=np.int64)
-        return structure, rows.map_blocks(lambda r: self.locate(r)[1], dtype=np.int64)
-
-
-def _rows(layout: StageLayout, shard: int) -> tuple[int, int]:
-    start = shard * layout.shard_rows
-    return start, min(start + layout.shard_rows, layout.n_rows)

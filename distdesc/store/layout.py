@@ -183,6 +183,17 @@ class StageLayout:
         """
         if spec.ragged:
             return shard * self.capacity, (shard + 1) * self.capacity
+        return self.rows(shard)
+
+    def rows(self, shard: int) -> tuple[int, int]:
+        """
+        Half-open range of rows of a shard.
+
+        Parameters
+        ----------
+        shard : int
+            Number of the shard.
+        """
         start = shard * self.shard_rows
         return start, min(start + self.shard_rows, self.n_rows)
 

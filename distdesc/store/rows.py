@@ -225,6 +225,32 @@ class RowReader:
         except (ValueError, RuntimeError) as error:
             raise StoreError(f"{self.path}/{name}[{start}:{stop}] is damaged: {error}") from error
 
+    def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """
+        Some rows of an array; each chunk is decoded once if they are sorted.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        rows : ndarray, shape (n,), int64
+            Any rows, in any order.
+
+        Raises
+        ------
+        StoreError
+            If an object is damaged.
+        """
+        array = self.array(name)
+        if not len(rows):
+            return np.empty((0, *array.shape[1:]), dtype=array.dtype)
+        if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            return self.read(name, int(rows[0]), int(rows[-1]) + 1)
+        try:
+            return np.asarray(array.oindex[rows])
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(f"{self.path}/{name} is damaged: {error}") from error
+
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     """
