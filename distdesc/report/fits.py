@@ -135,7 +135,7 @@ def reduction_words(fit: FitSummary) -> str:
 
 def variance_words(part: float) -> str:
     """
-    Part of a variance in per cent, with the digits that matter near the whole.
+    Part of a variance in per cent, rounded down, with two digits of what is missing.
 
     Parameters
     ----------
@@ -145,5 +145,6 @@ def variance_words(part: float) -> str:
     missing = 1 - part
     if missing < 1e-9:
         return "all"
-    digits = max(1, math.ceil(-math.log10(missing)) - 1)
-    return f"{math.floor(part * 100 * 10**digits) / 10**digits:.{digits}f} %"
+    # What a decimal fraction lacks in binary must not cost a digit.
+    digits = max(1, 1 - math.floor(math.log10(100 * missing) + 1e-6))
+    return f"{math.floor(part * 100 * 10**digits + 1e-6) / 10**digits:.{digits}f} %"

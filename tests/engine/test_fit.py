@@ -25,6 +25,7 @@ from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
 from distdesc.errors import CampaignError, RunError, StoreError
 from distdesc.reduction.random_projection import RandomProjection
+from distdesc.report.fits import variance_words
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.fits import basis_path, read_fitted, sketch_path
@@ -107,6 +108,15 @@ def test_the_components_are_those_of_all_fingerprints_and_the_rows_their_scores(
     assert np.allclose(scores, deviations @ found["components"].T, rtol=1e-9, atol=1e-9)
     attributes = open_run(reduced).reader.attributes("fingerprint")
     assert attributes["features"] == [f"pc{k}" for k in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [(0.3, "30.0 %"), (0.9931, "99.31 %"), (0.99999, "99.9990 %"), (0.99996, "99.9960 %"),
+     (1.0, "all"), (0.0, "0.0 %"), (0.96499, "96.4 %")],
+)  # fmt: skip
+def test_parts_of_a_variance_are_said_with_the_digits_that_matter(part, words):
+    assert variance_words(part) == words
 
 
 def test_the_record_says_what_was_fitted(reduced, finished):
@@ -218,6 +228,15 @@ def test_values_may_be_stored_in_single_precision(make, reduced):
     campaign = make(stage__dtype="float32", **PCA)
     run(campaign)
     assert np.array_equal(rows_of(campaign.path), rows_of(reduced).astype("f4"))
+
+
+def test_structures_are_pooled_from_reduced_environments(make, reduced):
+    campaign = make(stage__per="structure", **PCA)
+    run(campaign)
+    found, rows = open_run(campaign.path), rows_of(reduced)
+    means = [rows[found.rows_of(k)].mean(axis=0) for k in range(found.n_structures)]
+    stored = found.reader.read("fingerprint", 0, found.n_structures)
+    assert np.allclose(stored, means, rtol=1e-12, atol=1e-12)
 
 
 def test_a_sample_is_near_the_whole_and_is_counted(make, reduced):
