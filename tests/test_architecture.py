@@ -37,7 +37,7 @@ BOTTOM = {"errors", "schema", "stopwatch", "elements"}
 
 # Library → places that may import it; a place is a prefix of the module's path.
 OWNERS = {
-    "dask": ["engine/executors/dask.py", "report/reader.py"],
+    "dask": ["engine/executors/dask.py", "report/reader.py", "report/lazy.py"],
     "distributed": ["engine/executors/dask.py"],
     "zarr": ["store/", "report/reader.py"],
     "numcodecs": ["store/"],
@@ -45,8 +45,8 @@ OWNERS = {
     "extxyz": ["structures/"],
     "lmdb": ["structures/"],
     "click": ["cli/"],
-    "rich": ["cli/", "report/text.py"],
-    "xarray": ["report/reader.py"],
+    "rich": ["cli/", "report/text.py", "report/plan_text.py"],
+    "xarray": ["report/reader.py", "report/lazy.py"],
     "pyarrow": ["report/export.py"],
     "multiprocessing": [],
     "joblib": [],

@@ -146,7 +146,7 @@ def plan(job: str, output: str | None, as_json: bool, **options: Any) -> None:
     from rich.console import Console
 
     from distdesc.engine.preview import preview
-    from distdesc.report.text import plan_table
+    from distdesc.report.plan_text import plan_table
 
     found = preview(_from_job(job, output, options))
     if as_json:

@@ -74,8 +74,9 @@ def report(path: Path, as_json: bool, features: int) -> None:
     """Say what a run found, what it took, and where the time went."""
     from rich.console import Console
 
+    from distdesc.report.features import summarise_features
     from distdesc.report.reader import open_run
-    from distdesc.report.summary import summarise, summarise_features
+    from distdesc.report.summary import summarise
     from distdesc.report.text import feature_table, summary_table, time_table
 
     run = open_run(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class BlockRows:
         Which block it is.
     values : ndarray, shape (n_blocks, block_width), float
         Its features; zero after the end of shorter blocks.
-    starts : ndarray, shape (n, ), int64
+    starts : ndarray, shape (n + 1,), int64
         First feature of each block there can be, and the number of features.
     n_rows : int
         How many rows there are.
@@ -86,13 +87,19 @@ class BlockRows:
         """Length of a fingerprint."""
         return int(self.starts[-1])
 
+    def by_block(self) -> Iterator[tuple[NDArray[np.int64], slice, NDArray[Any]]]:
+        """Of each block that occurs: the rows that have it, its features, their values."""
+        order = np.argsort(self.numbers, kind="stable")
+        blocks, begins = np.unique(self.numbers[order], return_index=True)
+        for block, chosen in zip(blocks, np.split(order, begins[1:]), strict=True):
+            start, stop = self.starts[block : block + 2].tolist()
+            yield self.owners[chosen], slice(start, stop), self.values[chosen, : stop - start]
+
     def dense(self) -> NDArray[Any]:
         """Whole fingerprints, shape (n_rows, n_features); zero where nothing is stored."""
         out = np.zeros((self.n_rows, self.n_features), dtype=self.values.dtype)
-        for block in np.unique(self.numbers):
-            start, stop = self.starts[block : block + 2]
-            chosen = self.numbers == block
-            out[self.owners[chosen], start:stop] = self.values[chosen, : stop - start]
+        for owners, columns, values in self.by_block():
+            out[owners, columns] = values
         return out
 
     def sparse(self) -> scipy.sparse.csr_array:

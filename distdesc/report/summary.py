@@ -7,11 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
-from distdesc.schema import RowKind
 from distdesc.store.receipts import Receipt, iter_receipts
 
 
@@ -177,95 +174,6 @@ def _stage(name: str, run: Run, receipts: list[Receipt]) -> StageSummary:
         first=min(begun, default=0.0),
         last=max((r.finished for r in receipts), default=0.0),
         peak_rss=max((r.where.get("peak_rss", 0) for r in receipts), default=0),
-    )
-
-
-@dataclass(frozen=True)
-class FeatureSummary:
-    """
-    Statistics of the fingerprints of a run, over the rows that are computed.
-
-    Parameters
-    ----------
-    names : list of str
-        Features, or their numbers.
-    rows : int
-        Rows looked at.
-    elements : dict of int to int
-        Rows by atomic number of the centre.
-    minimum, mean, maximum, deviation : list of float
-        Of each feature; NaN if there are no rows.
-    constant : int
-        Features that do not vary at all.
-    """
-
-    names: list[str]
-    rows: int
-    elements: dict[int, int]
-    minimum: list[float]
-    mean: list[float]
-    maximum: list[float]
-    deviation: list[float]
-    constant: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-compatible form; NaN becomes None."""
-        data = asdict(self)
-        for key in ("minimum", "mean", "maximum", "deviation"):
-            data[key] = [v if np.isfinite(v) else None for v in data[key]]
-        return data
-
-
-def summarise_features(run: Run, stage: str = "fingerprint") -> FeatureSummary | None:
-    """
-    Statistics of the fingerprints of a run in one streaming pass, a shard at a time.
-
-    Parameters
-    ----------
-    run : Run
-        Finished or not.
-    stage : str
-        Stage that wrote ``fingerprint`` and ``number``.
-
-    Returns
-    -------
-    FeatureSummary or None
-        None if the run has no such stage.
-    """
-    if stage not in run.stages or run.plan.layout(stage).row_kind != RowKind.ENVIRONMENT.value:
-        return None
-    array = run.array("fingerprint")
-    width = int(array.shape[1])
-    low, high = np.full(width, np.inf), np.full(width, -np.inf)
-    mean, square, n = np.zeros(width), np.zeros(width), 0
-    elements = np.zeros(256, dtype=np.int64)
-    step = run.plan.layout(stage).shard_rows
-    for first, last in run.done_rows(stage):
-        for start in range(first, last, step):
-            stop = min(start + step, last)
-            ok = run.status(stage, start, stop) == 0
-            rows = run.reader.read("fingerprint", start, stop)[ok].astype(np.float64)
-            if not len(rows):
-                continue
-            elements += np.bincount(run.reader.read("number", start, stop)[ok], minlength=256)
-            low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
-            # Chan, Golub & LeVeque (1983): merge of means and squared deviations.
-            here = rows.mean(axis=0)
-            shift = here - mean
-            square += ((rows - here) ** 2).sum(axis=0) + shift**2 * n * len(rows) / (n + len(rows))
-            mean += shift * len(rows) / (n + len(rows))
-            n += len(rows)
-    empty = np.full(width, np.nan)
-    names = run.reader.attributes("fingerprint").get("features") or [str(k) for k in range(width)]
-    return FeatureSummary(
-        names=list(names),
-        rows=n,
-        elements={int(z): int(elements[z]) for z in np.flatnonzero(elements)},
-        minimum=(low if n else empty).tolist(),
-        mean=(mean if n else empty).tolist(),
-        maximum=(high if n else empty).tolist(),
-        deviation=(np.sqrt(square / n) if n else empty).tolist(),
-        constant=int((low == high).sum()) if n else 0,
     )
 
 

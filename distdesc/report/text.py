@@ -12,8 +12,9 @@ from rich.text import Text
 
 from distdesc.elements import symbol_of
 from distdesc.report.catalogue import Entry
+from distdesc.report.features import FeatureSummary
 from distdesc.report.fits import reduction_words
-from distdesc.report.summary import FeatureSummary, Summary
+from distdesc.report.summary import Summary
 
 
 def size(n: float) -> str:
@@ -45,7 +46,7 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
     wall : float, optional
         Wall time of the command, in s.
     """
-    table = _facts(f"{escape(summary.path)}  [dim]{summary.digest}[/dim]")
+    table = facts_table(f"{escape(summary.path)}  [dim]{summary.digest}[/dim]")
     if summary.question:
         table.add_row("question", escape(summary.question))
     table.add_row("structures", f"{summary.structures:,}")
@@ -201,54 +202,11 @@ def feature_table(found: FeatureSummary, most: int) -> Group:
     for k in order[:most]:
         numbers = (found.minimum[k], found.mean[k], found.maximum[k], found.deviation[k])
         table.add_row(Text(found.names[k]), *(f"{v:.4g}" for v in numbers))
-    return Group(table, Text(f"{found.rows:,} environments: {elements}"))
+    return Group(table, Text(f"{found.rows:,} {found.row_kind}s" + (elements and f": {elements}")))
 
 
 def _key(value: float) -> float:
     return -1.0 if math.isnan(value) else value
-
-
-def plan_table(plan: dict[str, Any]) -> Group:
-    """
-    Tables of a plan.
-
-    Parameters
-    ----------
-    plan : dict
-        What `Preview.to_dict` returned.
-    """
-    facts = _facts(escape(plan["store"]))
-    if plan["question"]:
-        facts.add_row("question", escape(plan["question"]))
-    facts.add_row("structures", f"{plan['structures']:,}")
-    facts.add_row("atoms", f"{plan['atoms']:,}")
-    facts.add_row("begun", "yes" if plan["begun"] else "no")
-    tables: list[RenderableType] = [facts]
-    if plan["fit"] is not None:
-        tables.append(_fit_plan(plan["fit"]))
-    for stage in plan["stages"]:
-        table = _facts(f"stage {stage['stage']}")
-        table.add_row("rows", f"{stage['rows']:,}, one per {stage['row_kind']}")
-        done = f", {stage['shards_done']:,} done" if stage["shards_done"] else ""
-        table.add_row("shards", f"{stage['shards']:,} of {stage['shard_rows']:,} rows{done}")
-        table.add_row("chunks", f"of {stage['chunk_rows']:,} rows")
-        table.add_row("memory", f"at most {size(stage['memory_bytes'])} a worker, projected")
-        table.add_row("disk", f"at most {size(stage['disk_bytes'])}, before compression")
-        for name, (dtype, *shape) in stage["arrays"].items():
-            table.add_row(f"  {name}", f"{dtype} {' × '.join(f'{n:,}' for n in shape)}")
-        tables.append(table)
-    return Group(*tables)
-
-
-def _fit_plan(fit: dict[str, Any]) -> Table:
-    table = _facts(f"reduction {fit['reduction']}")
-    table.add_row("numbers", f"{fit['n_features']:,} → {fit['n_components']:,}")
-    if fit["passes"]:
-        sample = f"{fit['environments']:,} environments, in {fit['parts']:,} parts"
-        table.add_row("fitted on", f"{sample}, {fit['passes']} times")
-        table.add_row("memory", f"at most {size(fit['memory_bytes'])} a worker, projected")
-        table.add_row("disk", f"{size(fit['disk_bytes'])}, until it is fitted")
-    return table
 
 
 def verification_table(found: dict[str, Any]) -> Group:
@@ -260,7 +218,7 @@ def verification_table(found: dict[str, Any]) -> Group:
     found : dict
         What `Verification.to_dict` returned.
     """
-    facts = _facts(escape(found["path"]))
+    facts = facts_table(escape(found["path"]))
     facts.add_row("shards", f"{found['shards_done']:,} of {found['shards']:,} done")
     facts.add_row("objects", f"{found['objects']:,} checked, {size(found['bytes'])}")
     anew = f"{found['recomputed']} shards, compared bit for bit"
@@ -308,7 +266,15 @@ def catalogue_table(kind: str, entries: list[Entry], details: bool) -> Table:
     return table
 
 
-def _facts(title: str) -> Table:
+def facts_table(title: str) -> Table:
+    """
+    Empty table of names and values.
+
+    Parameters
+    ----------
+    title : str
+        What they are of.
+    """
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

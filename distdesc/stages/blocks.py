@@ -53,7 +53,9 @@ def descriptors_with_blocks() -> list[str]:
     return found
 
 
-def block_specs(descriptor: BlockDescriptor, dtype: str, expected: float) -> tuple[ArraySpec, ...]:
+def block_specs(
+    descriptor: BlockDescriptor, dtype: str, expected: float, features: dict[str, list[str]]
+) -> tuple[ArraySpec, ...]:
     """
     Arrays of a stage that stores blocks.
 
@@ -65,10 +67,12 @@ def block_specs(descriptor: BlockDescriptor, dtype: str, expected: float) -> tup
         Of the values.
     expected : float
         Blocks of an environment on average.
+    features : dict of str to list of str
+        Attribute with the names of the features, if there are few enough.
     """
     starts, names = descriptor.block_starts, descriptor.block_names()
     ragged = Ragged("block", most=len(names), expected=expected or float(len(names)))
-    attributes: dict[str, Any] = {"block_starts": starts.tolist()}
+    attributes: dict[str, Any] = {"block_starts": starts.tolist(), **features}
     if len(names) <= MAX_NAMES:
         attributes["block_names"] = list(names)
     return (

@@ -148,10 +148,10 @@ class Fingerprint:
         """See Stage.outputs."""
         number = ArraySpec("number", "|u1", description="Atomic number of each centre.")
         dtype = DTYPES[self.dtype]
-        if self._blocks is not None:
-            return (*block_specs(self._blocks, dtype, self.expected_blocks), number)
         n = self.n_columns * len(self._pooled_numbers or (0,))
         names = {"features": self._stored_names()} if n <= MAX_NAMES else {}
+        if self._blocks is not None:
+            return (*block_specs(self._blocks, dtype, self.expected_blocks, names), number)
         dims = ("component" if self.reduction else "feature",)
         values = ArraySpec(
             "fingerprint", dtype, (n,), dims, fill=float("nan"), attributes=names,

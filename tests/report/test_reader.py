@@ -11,8 +11,9 @@ import pytest
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
 from distdesc.errors import StoreError
+from distdesc.report.features import summarise_features
 from distdesc.report.reader import open_run
-from distdesc.report.summary import summarise, summarise_features
+from distdesc.report.summary import summarise
 from distdesc.store.receipts import revoke
 
 

@@ -1,0 +1,54 @@
+"""A plan as tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from distdesc.report.text import facts_table, size
+
+
+def plan_table(plan: dict[str, Any]) -> Group:
+    """
+    Tables of a plan.
+
+    Parameters
+    ----------
+    plan : dict
+        What `Preview.to_dict` returned.
+    """
+    facts = facts_table(escape(plan["store"]))
+    if plan["question"]:
+        facts.add_row("question", escape(plan["question"]))
+    facts.add_row("structures", f"{plan['structures']:,}")
+    facts.add_row("atoms", f"{plan['atoms']:,}")
+    facts.add_row("begun", "yes" if plan["begun"] else "no")
+    tables: list[RenderableType] = [facts]
+    if plan["fit"] is not None:
+        tables.append(_fit_plan(plan["fit"]))
+    for stage in plan["stages"]:
+        table = facts_table(f"stage {stage['stage']}")
+        table.add_row("rows", f"{stage['rows']:,}, one per {stage['row_kind']}")
+        done = f", {stage['shards_done']:,} done" if stage["shards_done"] else ""
+        table.add_row("shards", f"{stage['shards']:,} of {stage['shard_rows']:,} rows{done}")
+        table.add_row("chunks", f"of {stage['chunk_rows']:,} rows")
+        table.add_row("memory", f"at most {size(stage['memory_bytes'])} a worker, projected")
+        table.add_row("disk", f"at most {size(stage['disk_bytes'])}, before compression")
+        for name, (dtype, *shape) in stage["arrays"].items():
+            table.add_row(f"  {name}", f"{dtype} {' × '.join(f'{n:,}' for n in shape)}")
+        tables.append(table)
+    return Group(*tables)
+
+
+def _fit_plan(fit: dict[str, Any]) -> Table:
+    table = facts_table(f"reduction {fit['reduction']}")
+    table.add_row("numbers", f"{fit['n_features']:,} → {fit['n_components']:,}")
+    if fit["passes"]:
+        sample = f"{fit['environments']:,} environments, in {fit['parts']:,} parts"
+        table.add_row("fitted on", f"{sample}, {fit['passes']} times")
+        table.add_row("memory", f"at most {size(fit['memory_bytes'])} a worker, projected")
+        table.add_row("disk", f"{size(fit['disk_bytes'])}, until it is fitted")
+    return table
