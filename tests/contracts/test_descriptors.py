@@ -8,61 +8,19 @@ import pickle
 import numpy as np
 import pytest
 from reference.batches import batch, random_environment, random_rotation, row
+from reference.descriptors import (
+    CASES,
+    CONFIGURATIONS,
+    FOUR,
+    JUMPS,
+    build,
+    name_of,
+    name_of_case,
+)
 
 from distdesc import registry
 from distdesc.descriptors import DESCRIPTORS
 from distdesc.errors import CampaignError
-
-FOUR = ["H", "C", "N", "O"]
-
-# At least one configuration of every descriptor; elements H, C, N and O must be accepted.
-CONFIGURATIONS = {
-    "bispectrum": [
-        {"elements": FOUR, "n_max": 1, "l_max": 3, "parity_odd": True},
-        {"species": "none", "n_max": 3, "parity_odd": True, "include_centre": True},
-        {"species": "weights", "radial": "laplacian", "sigma": 0.0, "cutoff": 4.0},
-        {"elements": FOUR, "species": "embedding", "rank": 2, "n_max": 2, "l_max": 2},
-    ],
-    "dscribe_soap": [
-        {"elements": FOUR, "n_max": 3, "l_max": 4, "basis_radius": 4.0},
-        {"elements": FOUR, "n_max": 2, "l_max": 1, "sigma": 0.5, "include_centre": True},
-    ],
-    "featomic_soap": [
-        {"elements": FOUR, "n_max": 3, "l_max": 4},
-        {"elements": FOUR, "n_max": 2, "l_max": 1, "sigma": 0.5, "include_centre": True,
-         "spline_accuracy": 0.0, "smoothing": 2.2},
-    ],
-    "moment_invariants": [
-        {},
-        {"order": 4, "invariants": "full", "parity_odd": True, "smoothing": 5.0},
-        {"order": 3, "species": "channels", "elements": FOUR, "include_centre": True},
-        {"order": 6, "species": "none", "parity_odd": True, "cutoff": 4.0},
-    ],
-    "power_spectrum": [
-        {"elements": FOUR, "n_max": 3, "l_max": 4},
-        {"elements": FOUR, "n_max": 9, "l_max": 2, "radial": "laplacian", "sigma": 0.0,
-         "cutoff_function": "polynomial", "include_centre": True},
-        {"elements": FOUR, "n_max": 2, "radial": "zernike", "species": "embedding", "rank": 2},
-        {"species": "weights", "radial": "gto_dscribe", "smoothing": 5.0, "basis_radius": 4.0},
-    ],
-    "radial_spectrum": [
-        {"elements": FOUR},
-        {"species": "none", "radial": "laplacian", "sigma": 0.5, "include_centre": True},
-        {"elements": FOUR, "species": "embedding", "n_max": 5,
-         "embedding": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [-1.0, 2.0]]},
-    ],
-    "trispectrum": [
-        {"species": "weights", "parity_odd": True},
-        {"elements": FOUR, "n_max": 1, "l_max": 1, "include_centre": True},
-        {"species": "none", "n_max": 3, "l_max": 2, "radial": "zernike", "smoothing": 5.0},
-    ],
-}  # fmt: skip
-
-# Descriptors of other packages, which need not be installed.
-PACKAGES = {"dscribe_soap": "dscribe", "featomic_soap": "featomic"}
-
-# Descriptors that jump at the cutoff, by how much of the largest feature at most, and why.
-JUMPS = {"dscribe_soap": 1e-3}  # dscribe has no cutoff function
 
 ADAPTERS = [
     ({"n_max": 0}, "n_max must be an integer from 1 to 16, got 0"),
@@ -159,17 +117,10 @@ BAD = {
     ],
 }
 
-CASES = [(name, fields) for name, all_fields in CONFIGURATIONS.items() for fields in all_fields]
 
-
-@pytest.fixture(
-    scope="module", params=CASES, ids=lambda case: f"{case[0]}-{'-'.join(case[1]) or 'default'}"
-)
+@pytest.fixture(scope="module", params=CASES, ids=name_of_case)
 def descriptor(request):
-    name, fields = request.param
-    if name in PACKAGES:
-        pytest.importorskip(PACKAGES[name], reason=f"{name} needs {PACKAGES[name]}")
-    return registry.build(DESCRIPTORS, "descriptor", {"name": name, **fields})
+    return build(*request.param)
 
 
 @pytest.fixture(scope="module")
@@ -192,12 +143,6 @@ def environments(descriptor):
 
 def rows(environments):
     return [row(environments, k) for k in range(len(environments))]
-
-
-def name_of(descriptor):
-    """Key of a descriptor in the registry."""
-    (name,) = (n for n, path in DESCRIPTORS.items() if path.endswith(type(descriptor).__name__))
-    return name
 
 
 def test_every_descriptor_is_tested():

@@ -179,13 +179,15 @@ def test_pooled_derivatives_are_sums_over_centres(descriptor, batch):
 
 
 def test_shifts_and_rotations_change_nothing(descriptor, batch):
+    # gradients of dscribe have fewer digits
+    digits = 1e-8 if type(descriptor).__name__ == "DscribeSoap" else 1e-10
     n = len(batch.numbers)
     environments = environments_of(descriptor, batch)
     found = by_atom(descriptor, environments).dense(0, n)
     assert np.max(np.abs(found.sum(axis=1))) < 1e-12 * np.max(np.abs(found))
     strain = by_strain(descriptor, environments)
     error = np.abs(strain - strain.transpose(0, 2, 1, 3))
-    assert np.max(error) < 1e-10 * np.max(np.abs(strain))
+    assert np.max(error) < digits * np.max(np.abs(strain))
 
 
 def test_small_slices_change_nothing(descriptor, batch, monkeypatch):
