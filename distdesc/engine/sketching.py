@@ -22,9 +22,16 @@ from distdesc.stopwatch import Stopwatch
 from distdesc.store.fits import TABLE, basis_path, read_arrays, sketch_path, write_arrays
 from distdesc.store.receipts import Receipt, commit, read_receipt
 from distdesc.store.written import WrittenPlan, read_shard_table
+from distdesc.structures.source import Structures
 
 SKETCH = "sketch"
 """Name of a part's object in its receipt."""
+
+NEAR = 64
+"""Structures between two runs that are read in vain rather than reading twice."""
+
+TOGETHER = 2**15
+"""Atoms read at once at the most, unless a single run has more."""
 
 Rows = NDArray[np.float64]
 
@@ -166,8 +173,8 @@ def _slices(
     length = slice_rows(n_features)
     waiting: list[Rows] = []
     n = 0
-    for run in runs:
-        for rows in _fingerprints(workspace, run, problems, clock):
+    for run, batch in _batches(workspace, runs, clock):
+        for rows in _fingerprints(workspace, run, batch, problems, clock):
             waiting.append(rows)
             n += len(rows)
         if n >= length:
@@ -180,14 +187,37 @@ def _slices(
         yield np.concatenate(waiting)
 
 
+def _batches(
+    workspace: Workspace, runs: NDArray[np.int64], clock: Stopwatch
+) -> Iterator[tuple[NDArray[np.int64], Structures]]:
+    """Structures of each run; what lies close together is read at once."""
+    begin = 0
+    while begin < len(runs):
+        first, last = int(runs[begin, 2]), int(runs[begin, 3])
+        end = begin + 1
+        while end < len(runs) and runs[end, 2] - last <= NEAR:
+            atoms = int(workspace.index.atom_counts[first : runs[end, 3]].sum())
+            if atoms > TOGETHER:
+                break
+            last = int(runs[end, 3])
+            end += 1
+        with clock("read"):
+            batch = read_structures(workspace, first, last, records=False)
+        for run in runs[begin:end]:
+            yield run, batch.take(np.arange(run[2] - first, run[3] - first))
+        begin = end
+
+
 def _fingerprints(
-    workspace: Workspace, run: NDArray[np.int64], problems: dict[int, str], clock: Stopwatch
+    workspace: Workspace,
+    run: NDArray[np.int64],
+    batch: Structures,
+    problems: dict[int, str],
+    clock: Stopwatch,
 ) -> list[Rows]:
     """Fingerprints of the usable structures of one run; the others are noted with reasons."""
     row_start, row_stop, first, last, first_row = (int(k) for k in run)
     stage = unreduced(workspace.campaign)
-    with clock("read"):
-        batch = read_structures(workspace, first, last, stage.reads_records)
     with clock("validate"):
         found = problems_of(workspace, stage, batch)
     task = Task(TABLE, 0, row_start, row_stop, first, last, first_row)
