@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,6 +59,10 @@ class Preview:
             "structures": self.structures,
             "atoms": self.atoms,
             "source_digest": self.source_digest,
+            "disk_bytes": sum(p.size.most for p in self.plans),
+            "expected_bytes": sum(p.size.expected for p in self.plans),
+            "to_write_bytes": self.to_write,
+            "free_bytes": free_bytes(path),
             "fit": None if self.fit is None else self._fit(self.fit),
             "stages": [
                 {
@@ -70,11 +75,23 @@ class Preview:
                     "chunk_rows": p.layout.chunk_rows,
                     "memory_bytes": p.memory,
                     "disk_bytes": p.size.most,
+                    "expected_bytes": p.size.expected,
                     "arrays": {s.name: [s.dtype, *p.layout.geometry(s)[0]] for s in p.specs},
+                    "array_bytes": {k: [v.most, v.expected] for k, v in p.sizes.items()},
                 }
                 for p in self.plans
             ],
         }
+
+    @property
+    def to_write(self) -> int:
+        """Bytes that the shards without a receipt are expected to take, before compression."""
+        return sum(
+            round(p.size.expected * self._missing(p) / p.layout.n_shards) for p in self.plans
+        )
+
+    def _missing(self, plan: StagePlan) -> int:
+        return plan.layout.n_shards - len(done_shards(self.campaign.path, plan.layout.stage))
 
     def _fit(self, fit: FitPlan) -> dict[str, Any]:
         return {
@@ -112,3 +129,15 @@ def preview(campaign: Campaign) -> Preview:
         plan_fit(campaign, offsets),
         int(index.atom_counts.max(initial=0)),
     )
+
+
+def free_bytes(path: Path) -> int:
+    """
+    Free space of the disk on which a store is, or would be.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store, absolute; it need not exist.
+    """
+    return shutil.disk_usage(next(p for p in (path, *path.parents) if p.is_dir())).free

@@ -26,6 +26,7 @@ def plan_table(plan: dict[str, Any]) -> Group:
     facts.add_row("structures", f"{plan['structures']:,}")
     facts.add_row("atoms", f"{plan['atoms']:,}")
     facts.add_row("begun", "yes" if plan["begun"] else "no")
+    facts.add_row("disk", _disk(plan))
     tables: list[RenderableType] = [facts]
     if plan["fit"] is not None:
         tables.append(_fit_plan(plan["fit"]))
@@ -36,11 +37,27 @@ def plan_table(plan: dict[str, Any]) -> Group:
         table.add_row("shards", f"{stage['shards']:,} of {stage['shard_rows']:,} rows{done}")
         table.add_row("chunks", f"of {stage['chunk_rows']:,} rows")
         table.add_row("memory", f"at most {size(stage['memory_bytes'])} a worker, projected")
-        table.add_row("disk", f"at most {size(stage['disk_bytes'])}, before compression")
+        table.add_row("disk", _range(stage["disk_bytes"], stage["expected_bytes"]))
         for name, (dtype, *shape) in stage["arrays"].items():
-            table.add_row(f"  {name}", f"{dtype} {' × '.join(f'{n:,}' for n in shape)}")
+            slots = f"{dtype} {' × '.join(f'{n:,}' for n in shape)}"
+            table.add_row(f"  {name}", f"{slots}: {_range(*stage['array_bytes'][name])}")
         tables.append(table)
     return Group(*tables)
+
+
+def _disk(plan: dict[str, Any]) -> str:
+    text = f"{_range(plan['disk_bytes'], plan['expected_bytes'])} before compression"
+    free = f"{size(plan['free_bytes'])} free"
+    if plan["to_write_bytes"] <= plan["free_bytes"]:
+        return f"{text}; {free}"
+    todo = f"{size(plan['to_write_bytes'])} still to be written"
+    return f"{text}\n[yellow]{todo} before compression, but only {free}[/yellow]"
+
+
+def _range(most: int, expected: int) -> str:
+    if most == expected:
+        return size(most)
+    return f"about {size(expected)}, at most {size(most)}"
 
 
 def _fit_plan(fit: dict[str, Any]) -> Table:
