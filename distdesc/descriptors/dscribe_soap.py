@@ -110,8 +110,7 @@ class DscribeSoap:
         out = np.zeros((len(environments), self.n_features))
         for k in range(len(environments)):
             atoms = Cluster(*cluster(environments, k, self.include_centre))
-            if len(atoms):
-                out[k] = _soap(self).create_single(atoms, [ORIGIN])[0]
+            out[k] = _soap(self).create_single(atoms, [ORIGIN])[0]
         return out
 
     def jacobian(self, environments: Environments) -> NDArray[np.float64]:

@@ -35,22 +35,46 @@ def atoms(request, molecules):
     return molecule_and_crystals(molecules)[request.param]
 
 
-@pytest.mark.parametrize("include_centre", [False, True])
-def test_fingerprints_are_those_that_featomic_gives_to_the_structure(atoms, include_centre):
-    ours = build("featomic_soap", cutoff=4.0, include_centre=include_centre, smoothing=0.7)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"include_centre": True, "smoothing": 0.7},
+        {"include_centre": False, "cutoff_function": "none", "spline_accuracy": 1e-3},
+    ],
+    ids=["centre", "step"],
+)
+def test_fingerprints_are_those_that_featomic_gives_to_the_structure(atoms, fields):
+    ours = build("featomic_soap", cutoff=4.0, **fields)
     from featomic import SoapPowerSpectrum
 
-    radial = {"type": "Gto", "max_radial": 2}
+    smoothing = {"type": "Step"}
+    if ours.cutoff_function == "cosine":
+        smoothing = {"type": "ShiftedCosine", "width": 0.7}
     theirs = SoapPowerSpectrum(
-        cutoff={"radius": 4.0, "smoothing": {"type": "ShiftedCosine", "width": 0.7}},
-        density={"type": "Gaussian", "width": 0.4, "center_atom_weight": float(include_centre)},
-        basis={"type": "TensorProduct", "max_angular": 2, "radial": radial},
+        cutoff={"radius": 4.0, "smoothing": smoothing},
+        density={"type": "Gaussian", "width": 0.4, "center_atom_weight": ours.include_centre * 1.0},
+        basis={
+            "type": "TensorProduct",
+            "max_angular": 2,
+            "radial": {"type": "Gto", "max_radial": 2},
+            "spline_accuracy": ours.spline_accuracy,
+        },
     ).compute(atoms, gradients=["positions"])
     environments, names, n = environments_of(atoms, 4.0), ours.feature_names(), len(atoms)
     values = np.stack([featomic_arrays(theirs, name, n) for name in names], axis=-1)
     assert relative_error(ours.compute(environments), values) < 1e-12
     gradient = np.stack([featomic_arrays(theirs, name, n, True) for name in names], axis=-1)
     assert relative_error(by_atom(ours.jacobian(environments), environments), gradient) < 1e-12
+
+
+def test_a_spline_accuracy_of_zero_is_exact(molecules):
+    exact = build("featomic_soap", spline_accuracy=0.0)
+    environments = environments_of(molecule_and_crystals(molecules)["molecule"], exact.cutoff)
+    wanted = exact.compute(environments)
+    coarse = build("featomic_soap", spline_accuracy=1e-3).compute(environments)
+    fine = build("featomic_soap", spline_accuracy=1e-10).compute(environments)
+    assert 1e-6 < relative_error(coarse, wanted) < 1e-2
+    assert relative_error(fine, wanted) < 1e-9
 
 
 def test_fingerprints_are_those_that_dscribe_gives_to_the_structure(atoms):
@@ -104,6 +128,8 @@ def test_places_that_would_crash_the_package_are_refused(name, bad):
     ("name", "fields"),
     [
         ("dscribe_soap", {"n_max": 16, "basis_radius": 2.0}),
+        # of which dscribe only warns
+        ("dscribe_soap", {"n_max": 11, "basis_radius": 2.0}),
         ("featomic_soap", {"spline_accuracy": 1e-300}),
     ],
 )
