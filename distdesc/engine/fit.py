@@ -253,12 +253,14 @@ def _check_memory(projected: int, allowed: int) -> None:
 
 
 def _attributes(campaign: Campaign, projection: Projection, n: int) -> dict[str, object]:
-    names = () if campaign.descriptor is None else campaign.descriptor.feature_names()
+    features: dict[str, object] = {}
+    if campaign.descriptor is not None and len(projection.mean) <= MAX_NAMES:
+        features["features"] = list(campaign.descriptor.feature_names())
     return {
         "description": "Linear map from fingerprints to the numbers that are stored.",
         "reduction": campaign.sections["reduction"],
         "environments": n,
         "total_variance": projection.total_variance,
         "names": list(projection.names),
-        **({"features": list(names)} if len(names) <= MAX_NAMES else {}),
+        **features,
     }

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distdesc import campaign as campaigns
 from distdesc.campaign import Campaign
 from distdesc.engine.scan import INDEX
@@ -162,7 +164,9 @@ def load_projection(campaign: Campaign, path: Path, digests: Mapping[str, str]) 
     """
     arrays = read_projection(path, digests)
     names = () if campaign.reduction is None else campaign.reduction.names
-    return Projection(arrays["mean"], arrays["components"], names)
+    # In the order in memory that applying it needs, so that there is no second copy.
+    components = np.ascontiguousarray(arrays["components"].T).T
+    return Projection(arrays["mean"], components, names)
 
 
 def _reduced(stage: Stage, projection: Projection) -> Stage:

@@ -13,6 +13,9 @@ from distdesc.reduction.checks import check_whole
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.sketch import Sketch
 
+BLOCK = 4096
+"""Features for which numbers are drawn at once."""
+
 
 @dataclass(frozen=True)
 class RandomProjection:
@@ -76,7 +79,12 @@ class RandomProjection:
         self, n_features: int, basis: NDArray[np.float64] | None, last: Sketch | None
     ) -> Projection:
         """See Reduction.project."""
-        draws = np.random.default_rng(self.seed).random((n_features, self.n_components)).T
-        signs = np.where(draws < self.density / 2, 1.0, np.where(draws < self.density, -1.0, 0.0))
+        generator = np.random.default_rng(self.seed)
         scale = 1 / sqrt(self.density * self.n_components)
-        return Projection(np.zeros(n_features), signs * scale, self.names)
+        columns = np.zeros((n_features, self.n_components))
+        for begin in range(0, n_features, BLOCK):
+            part = columns[begin : begin + BLOCK]
+            draws = generator.random(part.shape)
+            part[draws < self.density] = -scale
+            part[draws < self.density / 2] = scale
+        return Projection(np.zeros(n_features), columns.T, self.names)
