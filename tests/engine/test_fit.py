@@ -25,6 +25,7 @@ from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
 from distdesc.errors import CampaignError, RunError, StoreError
 from distdesc.reduction.random_projection import RandomProjection
+from distdesc.report.export import export
 from distdesc.report.fits import variance_words
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
@@ -251,6 +252,18 @@ def test_a_sample_is_near_the_whole_and_is_counted(make, reduced):
     assert not np.array_equal(
         fitted_arrays(other.path)["mean"], fitted_arrays(campaign.path)["mean"]
     )
+
+
+def test_a_reduced_store_is_read_like_any_other(reduced, tmp_path):
+    pytest.importorskip("xarray")
+    found = open_run(reduced)
+    assert found.names() == ("fingerprint", "fingerprint_status", "number", "offsets")
+    data = found.to_xarray()
+    assert data["fingerprint"].dims == ("environment", "component")
+    assert np.array_equal(data["fingerprint"].values, rows_of(reduced))
+    export(found, tmp_path / "rows.npz", "")
+    with np.load(tmp_path / "rows.npz") as rows:
+        assert np.array_equal(rows["fingerprint"], rows_of(reduced))
 
 
 def test_random_projections_are_stored_like_fitted_ones(make, finished):
