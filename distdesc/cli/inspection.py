@@ -149,8 +149,10 @@ def export(path: Path, output: Path, structures: str) -> None:
 
     \b
     .npz       arrays for numpy: fingerprint, status, structure, atom, number
-    .parquet   one line an environment, one column a feature
+    .parquet   one line an environment or structure, one column a feature
     .xyz       the structures in extended XYZ, fingerprints and status as per-atom arrays
+
+    Stores that are pooled or sparse go to .npz or .parquet; what is sparse stays sparse.
     """
     from distdesc.report.export import export as export_rows
     from distdesc.report.reader import open_run

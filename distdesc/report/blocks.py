@@ -28,7 +28,7 @@ def stored_in_blocks(reader: RowReader) -> bool:
 
 
 @dataclass(frozen=True)
-class BlockRows:
+class StoredBlocks:
     """
     Some rows, as they are stored.
 
@@ -53,7 +53,7 @@ class BlockRows:
     n_rows: int
 
     @classmethod
-    def read(cls, reader: RowReader, rows: NDArray[np.int64]) -> BlockRows:
+    def read(cls, reader: RowReader, rows: NDArray[np.int64]) -> StoredBlocks:
         """
         Read some rows.
 

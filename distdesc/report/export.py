@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distdesc.campaign import Campaign
 from distdesc.errors import CampaignError, StoreError
 from distdesc.report.reader import Run
+from distdesc.schema import RowKind
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.records import write_extxyz
 
@@ -21,6 +22,9 @@ BLOCK = 1024
 def export(run: Run, output: Path, structures: str = "") -> int:
     """
     Write fingerprints with their structure, atom, element and status.
+
+    Sparse fingerprints are written as such: in ``.npz`` the parts of a compressed matrix, in
+    ``.parquet`` lists of features and values.
 
     Parameters
     ----------
@@ -39,7 +43,7 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     Raises
     ------
     CampaignError
-        If suffix or range are not of these forms.
+        If suffix or range are not of these forms, or the suffix does not suit the store.
     StoreError
         If the store has no fingerprints, or a package is missing.
     SourceError
@@ -53,9 +57,14 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     }
     if output.suffix not in writers:
         raise CampaignError(f"output must end in {', '.join(writers)}, got {output.name}")
-    if "fingerprint" not in run.names():
+    if "fingerprint" not in run.stages:
         raise StoreError(
             f"{run.path} has no fingerprints to export; it has: {', '.join(run.names())}"
+        )
+    if writers[output.suffix] is _extxyz and (run.sparse or _pooled(run)):
+        raise CampaignError(
+            f"output must be .npz or .parquet: {run.path} has no dense fingerprint of each atom, "
+            f"got {output.name}"
         )
     start, stop = _range(structures, run.n_structures)
     index = SourceIndex.load(run.path / "run" / "index")
@@ -84,43 +93,77 @@ def _range(text: str, n: int) -> tuple[int, int]:
 
 
 def _rows(run: Run, start: int, stop: int) -> tuple[int, int]:
+    """Rows of some structures: their own, or those of their environments."""
+    if _pooled(run):
+        return start, stop
     return run.rows_of(start).start, run.rows_of(stop - 1).stop
 
 
+def _pooled(run: Run) -> bool:
+    return run.plan.layout("fingerprint").row_kind == RowKind.STRUCTURE.value
+
+
 def _columns(run: Run, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    """What every format has beside the fingerprints."""
     first, last = _rows(run, start, stop)
-    structure, atom = run.locate(np.arange(first, last))
-    return {
-        "fingerprint": run.reader.read("fingerprint", first, last),
-        "status": run.status("fingerprint", first, last),
-        "number": run.reader.read("number", first, last),
-        "structure": structure,
-        "atom": atom,
-    }
+    columns = {"status": run.status("fingerprint", first, last)}
+    if not _pooled(run):
+        structure, atom = run.locate(np.arange(first, last))
+        number = run.reader.read("number", first, last)
+        return {**columns, "number": number, "structure": structure, "atom": atom}
+    for name in ("n_centres", "composition"):
+        if name in run.names():
+            columns[name] = run.reader.read(name, first, last)
+    return {**columns, "structure": np.arange(first, last)}
 
 
 def _npz(run: Run, output: Path, start: int, stop: int) -> None:
-    np.savez(output, **_columns(run, start, stop))  # type: ignore[arg-type]
+    first, last = _rows(run, start, stop)
+    if run.sparse:
+        found = run.sparse_fingerprints(range(first, last))
+        values = {f"fingerprint_{k}": getattr(found, k) for k in ("data", "indices", "indptr")}
+        values["fingerprint_shape"] = np.array(found.shape)
+    else:
+        values = {"fingerprint": run.reader.read("fingerprint", first, last)}
+    np.savez(output, **values, **_columns(run, start, stop))  # type: ignore[arg-type]
 
 
 def _parquet(run: Run, output: Path, start: int, stop: int) -> None:
     try:
-        import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise StoreError("parquet needs pyarrow: pip install 'distdesc[parquet]'") from error
-    names = run.reader.attributes("fingerprint").get("features")
     writer = None
     for begin in range(start, stop, BLOCK):
-        columns = _columns(run, begin, min(begin + BLOCK, stop))
-        values = columns.pop("fingerprint")
-        labels = names or [f"feature_{k}" for k in range(values.shape[1])]
-        table = pyarrow.table({**columns, **{str(n): values[:, k] for k, n in enumerate(labels)}})
+        table = _table(run, begin, min(begin + BLOCK, stop))
         if writer is None:
             writer = pyarrow.parquet.ParquetWriter(output, table.schema, compression="zstd")
         writer.write_table(table)
     if writer is not None:
         writer.close()
+
+
+def _table(run: Run, start: int, stop: int) -> Any:
+    """Rows of some structures as a table of pyarrow: one column a feature, or lists if sparse."""
+    import pyarrow
+
+    first, last = _rows(run, start, stop)
+    columns: dict[str, Any] = _columns(run, start, stop)
+    counts = columns.pop("composition", None)
+    if counts is not None:
+        elements = run.reader.attributes("composition")["elements"]
+        columns |= {f"n_{name}": counts[:, k] for k, name in enumerate(elements)}
+    if run.sparse:
+        found = run.sparse_fingerprints(range(first, last))
+        for name, values in (("features", found.indices), ("values", found.data)):
+            columns[name] = pyarrow.LargeListArray.from_arrays(
+                found.indptr.astype(np.int64), values
+            )
+        return pyarrow.table(columns)
+    values = run.reader.read("fingerprint", first, last)
+    names = run.reader.attributes("fingerprint").get("features")
+    labels = names or [f"feature_{k}" for k in range(values.shape[1])]
+    return pyarrow.table({**columns, **{str(n): values[:, k] for k, n in enumerate(labels)}})
 
 
 def _extxyz(run: Run, output: Path, start: int, stop: int) -> None:

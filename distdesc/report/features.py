@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.report.blocks import BlockRows
+from distdesc.report.blocks import StoredBlocks
 from distdesc.report.reader import Run
 from distdesc.schema import RowKind, Status
 
@@ -135,7 +135,7 @@ def _add_rows(run: Run, moments: _Moments, rows: NDArray[np.int64]) -> None:
         moments.add(slice(None), values.astype(np.float64))
         return
     # What is not stored is zero, and is counted at the end.
-    found = BlockRows.read(run.reader, rows)
+    found = StoredBlocks.read(run.reader, rows)
     for _, columns, values in found.by_block():
         moments.add(columns, values.astype(np.float64))
 

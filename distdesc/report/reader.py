@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from distdesc.errors import StoreError
-from distdesc.report.blocks import BlockRows, stored_in_blocks
+from distdesc.report.blocks import StoredBlocks, stored_in_blocks
 from distdesc.report.lazy import dask_array, dataset
 from distdesc.schema import Status
 from distdesc.store.receipts import done_shards, is_complete, iter_receipts
@@ -131,7 +131,7 @@ class Run:
         chosen = self._chosen(rows)
         if not self.sparse:
             return self.reader.take("fingerprint", chosen)
-        values = BlockRows.read(self.reader, chosen).dense()
+        values = StoredBlocks.read(self.reader, chosen).dense()
         status = self.reader.take(self.plan.layout("fingerprint").status_name, chosen)
         values[status != Status.OK] = np.nan
         return values
@@ -152,7 +152,7 @@ class Run:
         """
         if not self.sparse:
             raise StoreError(f"{self.path} has dense fingerprints; use fingerprints()")
-        return BlockRows.read(self.reader, self._chosen(rows)).sparse()
+        return StoredBlocks.read(self.reader, self._chosen(rows)).sparse()
 
     def _chosen(self, rows: ArrayLike | range | slice) -> NDArray[np.int64]:
         """Rows as numbers, each of which exists."""
