@@ -19,6 +19,9 @@ from distdesc.store.written import FitLayout
 RUN_ROWS = 16
 """Rows drawn together at the least: about a molecule, so that little is read in vain."""
 
+MIN_RUNS = 64
+"""Runs of a sample at the least: atoms of one large structure are much alike."""
+
 SLICE_ROWS = 512
 """Rows sketched at once at the most."""
 
@@ -204,7 +207,7 @@ def draw_runs(
     Runs of rows drawn without replacement, or all rows if they are not more than the sample.
 
     Every row is drawn with the same probability. A run has about as many rows as a structure
-    has atoms, since a structure is read as a whole.
+    has atoms, since a structure is read as a whole, but not so many that there are few runs.
 
     Parameters
     ----------
@@ -223,7 +226,8 @@ def draw_runs(
         Half-open ranges, by row.
     """
     n_rows = int(offsets[-1])
-    length = min(longest, max(RUN_ROWS, round(n_rows / max(1, len(offsets) - 1))))
+    atoms = round(n_rows / max(1, len(offsets) - 1))
+    length = min(longest, max(RUN_ROWS, min(atoms, sample // MIN_RUNS)))
     wanted, total = ceil(sample / length), ceil(n_rows / length)
     if sample == 0 or wanted >= total:
         length = min(longest, PART_ROWS)

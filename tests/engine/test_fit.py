@@ -512,6 +512,15 @@ def test_runs_are_disjoint_ranges_of_about_the_rows_wanted(sizes, sample, seed, 
     assert np.array_equal(runs, draw_runs(offsets, sample, seed, longest))
 
 
+def test_runs_are_as_long_as_structures_but_not_few():
+    large, small = np.arange(0, 100_001, 10_000), np.arange(0, 100_001, 20)
+    for offsets, sample, length in [(large, 12_800, 200), (large, 640, RUN_ROWS),
+                                    (large, 64_000, 512), (small, 12_800, 20)]:  # fmt: skip
+        runs = draw_runs(offsets, sample, 0, 512)
+        assert (runs[:-1, 1] - runs[:-1, 0] == length).all()
+        assert len(runs) >= 64
+
+
 def test_every_row_is_drawn_equally_often():
     offsets = np.arange(0, 1025, 4)
     drawn = np.zeros(1024)
