@@ -22,7 +22,7 @@ CONFIGURATIONS = {
         {"elements": FOUR, "n_max": 2, "l_max": 1, "sigma": 0.5, "include_centre": True},
     ],
     "featomic_soap": [
-        {"elements": FOUR, "n_max": 3, "l_max": 4},
+        {"elements": FOUR, "n_max": 3, "l_max": 4, "spline_accuracy": 1e-11},
         {"elements": FOUR, "n_max": 2, "l_max": 1, "sigma": 0.5, "include_centre": True,
          "spline_accuracy": 0.0, "smoothing": 2.2},
     ],
