@@ -173,10 +173,11 @@ def _slices(
     length = slice_rows(n_features)
     waiting: list[Rows] = []
     n = 0
-    for run, batch in _batches(workspace, runs, clock):
-        for rows in _fingerprints(workspace, run, batch, problems, clock):
+    for run, batch, found in _batches(workspace, runs, clock):
+        for rows in _fingerprints(workspace, run, batch, found, clock):
             waiting.append(rows)
             n += len(rows)
+        problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
         if n >= length:
             joined = np.concatenate(waiting)
             for start in range(0, n - length + 1, length):
@@ -189,23 +190,43 @@ def _slices(
 
 def _batches(
     workspace: Workspace, runs: NDArray[np.int64], clock: Stopwatch
-) -> Iterator[tuple[NDArray[np.int64], Structures]]:
-    """Structures of each run; what lies close together is read at once."""
+) -> Iterator[tuple[NDArray[np.int64], Structures, dict[int, str]]]:
+    """
+    Structures of each run, and why some of them cannot be used.
+
+    What lies close together is read and validated at once.
+    """
+    stage = unreduced(workspace.campaign)
     begin = 0
     while begin < len(runs):
-        first, last = int(runs[begin, 2]), int(runs[begin, 3])
-        end = begin + 1
-        while end < len(runs) and runs[end, 2] - last <= NEAR:
-            atoms = int(workspace.index.atom_counts[first : runs[end, 3]].sum())
-            if atoms > TOGETHER:
-                break
-            last = int(runs[end, 3])
-            end += 1
+        end, last = _end_of_group(runs, begin, workspace.index.atom_counts)
+        first = int(runs[begin, 2])
         with clock("read"):
-            batch = read_structures(workspace, first, last, records=False)
+            batch = read_structures(workspace, first, last, stage.reads_records)
+        with clock("validate"):
+            problems = problems_of(workspace, stage, batch)
         for run in runs[begin:end]:
-            yield run, batch.take(np.arange(run[2] - first, run[3] - first))
+            keep = np.arange(run[2] - first, run[3] - first)
+            found = {j: problems[k] for j, k in enumerate(keep.tolist()) if k in problems}
+            yield run, batch.take(keep), found
         begin = end
+
+
+def _end_of_group(
+    runs: NDArray[np.int64], begin: int, atom_counts: NDArray[np.int32]
+) -> tuple[int, int]:
+    """First run that is not read together with run `begin`, and the end of what is read."""
+    first, last = int(runs[begin, 2]), int(runs[begin, 3])
+    end = begin + 1
+    while end < len(runs):
+        stop = int(runs[end, 3])
+        if stop > last:
+            atoms = int(atom_counts[first:stop].sum())
+            if runs[end, 2] - last > NEAR or atoms > TOGETHER:
+                break
+        last = stop
+        end += 1
+    return end, last
 
 
 def _fingerprints(
@@ -215,13 +236,10 @@ def _fingerprints(
     problems: dict[int, str],
     clock: Stopwatch,
 ) -> list[Rows]:
-    """Fingerprints of the usable structures of one run; the others are noted with reasons."""
+    """Fingerprints of the usable structures of one run; further problems are noted."""
     row_start, row_stop, first, last, first_row = (int(k) for k in run)
     stage = unreduced(workspace.campaign)
-    with clock("validate"):
-        found = problems_of(workspace, stage, batch)
     task = Task(TABLE, 0, row_start, row_stop, first, last, first_row)
     owned = rows_of_structures(stage, task, batch)
-    parts, _ = run_good(stage, batch, owned, found, clock)
-    problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
+    parts, _ = run_good(stage, batch, owned, problems, clock)
     return [outputs["fingerprint"] for _, outputs in parts]

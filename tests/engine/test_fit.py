@@ -240,10 +240,14 @@ def test_structures_are_pooled_from_reduced_environments(make, reduced):
     assert np.allclose(stored, means, rtol=1e-12, atol=1e-12)
 
 
-def test_a_sample_is_near_the_whole_and_is_counted(make, reduced):
+def test_a_sample_is_of_the_rows_drawn_is_near_the_whole_and_is_counted(make, reduced, finished):
     campaign = make(reduction__sample=320, **PCA)
     run(campaign)
     fitted = read_fitted(campaign.path)
+    table = np.load(campaign.path / "run" / "shards" / "fit.npy")
+    drawn = np.concatenate([np.arange(start, stop) for start, stop in table[:, :2]])
+    mean = rows_of(finished)[drawn].mean(axis=0)
+    assert np.allclose(fitted_arrays(campaign.path)["mean"], mean, rtol=1e-13)
     assert 320 <= fitted.environments < 320 + RUN_ROWS
     a, b = fitted_arrays(campaign.path)["components"], fitted_arrays(reduced)["components"]
     assert np.linalg.norm(b[:2] - b[:2] @ a.T @ a, 2) < 0.2
@@ -312,6 +316,7 @@ def test_too_many_quarantined_stop_the_fit_already(make, molecules, tmp_path):
     for _ in range(2):
         with pytest.raises(RunError, match="more than 1 structures are quarantined"):
             run(make(limits__quarantined_fraction=0.02, **changes))
+        assert read_fitted(make().path) is None
     summary = summarise(open_run(make().path))
     assert sorted(summary.quarantined) == [7, 20]
     run(make(limits__quarantined_fraction=0.05, **changes))
