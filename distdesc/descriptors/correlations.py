@@ -197,16 +197,14 @@ class _Builder:
         return self.places[key]
 
     def _add_kind(self, tensor: NDArray[np.float64]) -> None:
+        row, second, first = np.nonzero(tensor.T)
+        starts = np.flatnonzero(np.diff(row, prepend=-1) | np.diff(second, prepend=-1))
         self.rows.append(tensor.shape[2])
-        for row in range(tensor.shape[2]):
-            filled = np.flatnonzero(np.any(tensor[:, :, row], axis=0))
-            self.cells.append(len(filled))
-            self.cell_second += filled.tolist()
-            for second in filled:
-                entries = np.flatnonzero(tensor[:, second, row])
-                self.terms.append(len(entries))
-                self.term_first += entries.tolist()
-                self.term_factor += tensor[entries, second, row].tolist()
+        self.cells += np.bincount(row[starts], minlength=tensor.shape[2]).tolist()
+        self.cell_second += second[starts].tolist()
+        self.terms += np.diff(starts, append=len(row)).tolist()
+        self.term_first += first.tolist()
+        self.term_factor += tensor.T[row, second, first].tolist()
 
     def end_group(self, n_features: int, forget: bool) -> None:
         """End a group after so many features in all; its blocks may be overwritten."""

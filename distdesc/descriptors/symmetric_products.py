@@ -243,16 +243,15 @@ def scalars(ls: tuple[int, ...], pattern: Pattern) -> Scalars:
 def _symmetrisation(ls: tuple[int, ...], middles: list[int]) -> NDArray[np.float64]:
     """Projection on what is symmetric in three or four equal tensors, among all couplings."""
     a, b, c, d = ls
-    tensors = []
-    for l in middles:
+    tensors = np.empty((len(middles), *(2 * l + 1 for l in ls)))
+    for k, l in enumerate(middles):
         left, right = coupling_tensor(a, b, l), coupling_tensor(c, d, l)
-        tensors.append(sqrt(2 * l + 1) * np.tensordot(left, right, axes=(2, 2)))
+        tensors[k] = sqrt(2 * l + 1) * np.tensordot(left, right, axes=(2, 2))
     # Couplings are symmetric in the first two and in the last two already where those are equal:
     # of all permutations, only the exchange of the second and third tensor is left to average.
-    size = len(middles)
-    swapped = [np.ascontiguousarray(t.transpose(0, 2, 1, 3)) for t in tensors]
-    overlap = np.array([[np.vdot(s, t) for t in tensors] for s in swapped]).reshape(size, size)
-    projection: NDArray[np.float64] = (np.eye(size) + 2 * overlap) / 3
+    axes = (1, 2, 3, 4)
+    overlap = np.tensordot(tensors, tensors.transpose(0, 1, 3, 2, 4), axes=(axes, axes))
+    projection: NDArray[np.float64] = (np.eye(len(middles)) + 2 * overlap) / 3
     return projection
 
 
