@@ -123,6 +123,31 @@ def test_the_gradient_of_the_power_spectrum_is_that_of_dscribe(dscribe, molecule
     assert relative_error(gradient, from_dscribe(found, ours.feature_names())) < 1e-10
 
 
+def test_elements_as_weights_of_one_density_are_those_of_dscribe(dscribe, atoms):
+    elements = elements_of(atoms)
+    weights = {e: 1.5 - 0.4 * k for k, e in enumerate(elements)}
+    fields = {"n_max": 4, "l_max": 3, "sigma": 0.5}
+    theirs = dscribe.SOAP(
+        r_cut=3.0, **fields, species=list(elements), periodic=bool(np.any(atoms.pbc)),
+        compression={"mode": "mu2", "species_weighting": weights},
+    )  # fmt: skip
+    ours = PowerSpectrum(
+        **fields, elements=elements, radial="gto_dscribe", basis_radius=3.0, species="weights",
+        weights=tuple(weights.values()), cutoff=3.0 + theirs.get_cutoff_padding(),
+        cutoff_function="none", include_centre=True,
+    )  # fmt: skip
+    found = theirs.create(atoms)
+    # one density: the names of its features have no element, the factors are those of a like pair
+    factors = from_dscribe(np.ones(len(ours.feature_names())), hydrogen_names(ours))
+    environments = environments_of(atoms, ours.cutoff)
+    assert relative_error(ours.compute(environments), found * factors) < 1e-10
+
+
+def hydrogen_names(ours):
+    """Names of the features, as if the one density were that of hydrogen."""
+    return PowerSpectrum(n_max=ours.n_max, l_max=ours.l_max, elements=("H",)).feature_names()
+
+
 def test_the_radial_spectrum_and_its_gradient_are_those_of_featomic(featomic, atoms):
     ours = RadialSpectrum(cutoff=4.0, n_max=5, sigma=0.3, elements=elements_of(atoms))
     wanted = hyper_parameters(ours)
