@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,7 +79,8 @@ def sketch_part(
     runs = plan_of(workspace.plan, path).runs(task.shard)
     problems: dict[int, str] = {}
     sketch = Sketch.nothing(basis)
-    for rows in _slices(workspace, runs, len(basis), problems, clock):
+    usable = _usable_rows(workspace, runs, problems, clock)
+    for rows in in_slices(usable, slice_rows(len(basis))):
         with clock("sketch"):
             sketch = sketch.merged(Sketch.of(rows, basis), basis)
     arrays = {
@@ -157,35 +158,46 @@ def _basis(file: Path, digest: str) -> NDArray[np.float64]:
     return read_arrays(file, digest)[0]["basis"]
 
 
-def _slices(
-    workspace: Workspace,
-    runs: NDArray[np.int64],
-    n_features: int,
-    problems: dict[int, str],
-    clock: Stopwatch,
-) -> Iterator[Rows]:
+def in_slices(pieces: Iterable[Rows], length: int) -> Iterator[Rows]:
     """
-    Fingerprints of all usable rows of some runs, in slices of equal length but the last.
+    Rows in slices of equal length, but the last, however they came.
 
-    What is in a slice depends on the rows only, so that a part has the same sums wherever and
-    however often it is computed.
+    So a part has the same sums wherever and however often it is computed.
+
+    Parameters
+    ----------
+    pieces : iterable of ndarray, shape (n, n_features), float64
+        Rows, in order.
+    length : int
+        Of a slice.
+
+    Yields
+    ------
+    ndarray, shape (length, n_features), float64
+        The same rows; the last slice may be shorter, but is not empty.
     """
-    length = slice_rows(n_features)
     waiting: list[Rows] = []
     n = 0
-    for run, batch, found in _batches(workspace, runs, clock):
-        for rows in _fingerprints(workspace, run, batch, found, clock):
-            waiting.append(rows)
-            n += len(rows)
-        problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
+    for rows in pieces:
+        waiting.append(rows)
+        n += len(rows)
         if n >= length:
             joined = np.concatenate(waiting)
-            for start in range(0, n - length + 1, length):
+            whole = n // length * length
+            for start in range(0, whole, length):
                 yield joined[start : start + length]
-            rest = joined[n - n % length :]
-            waiting, n = [rest], len(rest)
+            waiting, n = [joined[whole:]], n - whole
     if n:
         yield np.concatenate(waiting)
+
+
+def _usable_rows(
+    workspace: Workspace, runs: NDArray[np.int64], problems: dict[int, str], clock: Stopwatch
+) -> Iterator[Rows]:
+    """Fingerprints of all usable rows of some runs; the structures set aside are noted."""
+    for run, batch, found in _batches(workspace, runs, clock):
+        yield from _fingerprints(workspace, run, batch, found, clock)
+        problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
 
 
 def _batches(

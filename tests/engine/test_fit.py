@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from distdesc.engine.events import FitFinished, PartFinished, PassStarted, RunSt
 from distdesc.engine.preview import preview
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.sample import RUN_ROWS, draw_runs
+from distdesc.engine.sketching import in_slices
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
@@ -515,6 +517,16 @@ def test_runs_are_disjoint_ranges_of_about_the_rows_wanted(sizes, sample, seed, 
     assert total == n if sample == 0 or sample >= n else total > sample - longest
     assert total <= max(n if sample == 0 else 0, sample + longest)
     assert np.array_equal(runs, draw_runs(offsets, sample, seed, longest))
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 7))
+def test_slices_hold_the_same_rows_in_equal_lengths(sizes, length):
+    edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+    rows = np.arange(2.0 * edges[-1]).reshape(-1, 2)
+    slices = list(in_slices((rows[a:b] for a, b in pairwise(edges)), length))
+    assert np.array_equal(np.concatenate([rows[:0], *slices]), rows)
+    assert all(len(s) == length for s in slices[:-1])
+    assert all(0 < len(s) <= length for s in slices[-1:])
 
 
 def test_runs_are_as_long_as_structures_but_not_few():
