@@ -91,7 +91,7 @@ class StoredBlocks:
         """Of each block that occurs: the rows that have it, its features, their values."""
         order = np.argsort(self.numbers, kind="stable")
         blocks, begins = np.unique(self.numbers[order], return_index=True)
-        for block, chosen in zip(blocks, np.split(order, begins[1:]), strict=True):
+        for block, chosen in zip(blocks, np.split(order, begins)[1:], strict=True):
             start, stop = self.starts[block : block + 2].tolist()
             yield self.owners[chosen], slice(start, stop), self.values[chosen, : stop - start]
 
