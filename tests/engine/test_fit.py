@@ -168,15 +168,28 @@ def test_workers_give_the_bytes_of_the_serial_fit_whatever_stops_them(make, redu
     assert contents(campaign.path) == contents(reduced)
 
 
-def test_a_damaged_part_is_computed_again(make, reduced):
+def flip_a_bit(path):
+    file = sketch_path(path, 0, 1)
+    data = bytearray(file.read_bytes())
+    data[300] ^= 1
+    file.write_bytes(data)
+
+
+def swap(path):
+    shutil.copy(sketch_path(path, 0, 0), sketch_path(path, 0, 1))
+
+
+def lose(path):
+    sketch_path(path, 0, 1).unlink()
+
+
+@pytest.mark.parametrize("harm", [flip_a_bit, swap, lose])
+def test_a_damaged_part_is_computed_again(make, reduced, harm):
     campaign = make(**PCA)
     first, seen = stop_after(2)
     with pytest.raises(StoppedError):
         run(campaign, [first])
-    file = sketch_path(campaign.path, 0, 1)
-    data = bytearray(file.read_bytes())
-    data[300] ^= 1
-    file.write_bytes(data)
+    harm(campaign.path)
     again, more = stop_after(10**6)
     run(campaign, [again])
     assert seen == [("fit-0", 0), ("fit-0", 1)]
