@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
+import ase.io
 import numpy as np
 import pytest
 from reference.batches import batch
@@ -165,3 +167,29 @@ def test_stated_null_motions_of_environments_come_out(oracle):
         ]
         wanted = [expected[key] for key in ("nu3_O3", "nu3_SO3", "nu4_O3", "nu4_SO3")]
         assert found == wanted, environment["name"]
+
+
+def read_environments(folder, name):
+    """Environments of the first atoms of the structures of a file, all elements the same."""
+    with gzip.open(folder / "degenerate" / name, "rt") as file:
+        structures = ase.io.read(file, ":", format="extxyz")
+    return [(s.positions[1:] - s.positions[0], np.ones(len(s) - 1)) for s in structures]
+
+
+def test_published_boron_clusters_that_share_the_bispectrum_have_different_trispectra(shared_data):
+    environments = read_environments(shared_data, "boron8_pairs_1300.xyz.gz")
+    for kind, low, high in [(Bispectrum, 0.0, 1e-8), (Trispectrum, 1e-8, 0.1)]:
+        values = kind(cutoff=5.0, species="none", parity_odd=True).compute(batch(environments))
+        apart = np.linalg.norm(values[::2] - values[1::2], axis=1)
+        apart /= np.linalg.norm(values[::2], axis=1)  # coordinates have eight decimals
+        assert np.all((apart > low) & (apart < high))
+
+
+def test_published_triplet_that_shares_the_power_spectrum_has_different_bispectra(shared_data):
+    environments = read_environments(shared_data, "powerspectrum_triplet.xyz.gz")
+    descriptor = Bispectrum(cutoff=5.0, species="none")
+    spectra = [power_spectrum(t) for t in descriptor.coefficients(batch(environments))]
+    values = descriptor.compute(batch(environments))
+    for a, b in [(0, 1), (0, 2), (1, 2)]:
+        assert distance([spectra[a], spectra[b]]) < 1e-8
+        assert distance([values[a], values[b]]) > 0.01
