@@ -1,0 +1,202 @@
+"""What every registered descriptor does where formulas break down: axes, centres, edges, crowds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference.batches import batch, random_environment, random_rotation
+from reference.descriptors import CASES, JUMPS, build, name_of, name_of_case
+
+from distdesc.descriptors.bispectrum import Bispectrum
+from distdesc.descriptors.moment_invariants import MomentInvariants
+from distdesc.descriptors.power_spectrum import PowerSpectrum
+from distdesc.descriptors.radial_spectrum import RadialSpectrum
+from distdesc.descriptors.trispectrum import Trispectrum
+
+# Near an axis, and where squares of coordinates underflow.
+ON_AXIS = [[0, 0, 1.3], [0, 0, -1.3], [1e-160, 0, 1.3], [1e-300, -1e-300, -1.3], [0, 1.3, 0]]
+NEAR_AXIS = [[1e-6, 0, 1.3], [-3e-7, 7e-7, -1.3], [1e-9, 1e-12, 1.3], [1e-6, 1.3, 0]]
+
+# Derivatives by a neighbour that sits on the centre and has no direction: not finite, and why.
+NOT_FINITE = {"featomic_soap": "featomic divides by the distance"}
+
+# Of our own, the spectra leave out harmonics with l > 0 there, whose derivative has no direction;
+# these two have the right one.
+SMOOTH_ON_CENTRE = (MomentInvariants, RadialSpectrum)
+
+POINTS = {"radial": "laplacian", "sigma": 0.0}
+
+
+@pytest.fixture(scope="module", params=CASES, ids=name_of_case)
+def descriptor(request):
+    return build(*request.param)
+
+
+@pytest.fixture(scope="module")
+def surroundings(descriptor):
+    """Nine neighbours inside the cutoff, as vectors and numbers."""
+    return random_environment(np.random.default_rng(3), 9, 0.9 * descriptor.cutoff)
+
+
+def together(surroundings, *vectors, number=1):
+    """The same with further neighbours."""
+    others, numbers = surroundings
+    more = np.asarray(vectors, dtype=float).reshape(-1, 3)
+    return np.vstack([others, more]), np.append(numbers, [number] * len(more))
+
+
+def largest_error(found, expected):
+    return np.max(np.abs(found - expected)) / np.max(np.abs(expected))
+
+
+def differences(descriptor, vectors, numbers, pair, step=1e-4):
+    """Derivatives by one neighbour, shape (3, n_features), by central differences."""
+    out = np.zeros((3, descriptor.n_features))
+    for axis in range(3):
+        for k, weight in {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}.items():
+            moved = vectors.copy()
+            moved[pair, axis] += k * step
+            out[axis] += weight * descriptor.compute(batch([(moved, numbers)]))[0] / step
+    return out
+
+
+def assert_same_turned(descriptor, vectors, numbers, value=1e-12, slope=1e-11):
+    """Fingerprint and Jacobian are those of a turned copy; the Jacobian of the former."""
+    rotation = random_rotation(np.random.default_rng(4))
+    here, there = batch([(vectors, numbers)]), batch([(vectors @ rotation.T, numbers)])
+    assert largest_error(descriptor.compute(there), descriptor.compute(here)) < value
+    jacobian = descriptor.jacobian(here)
+    back = np.einsum("ab,paf->pbf", rotation, descriptor.jacobian(there))
+    assert largest_error(back, jacobian) < slope
+    return jacobian
+
+
+@pytest.mark.parametrize("place", ON_AXIS + NEAR_AXIS, ids=str)
+def test_no_digit_is_lost_on_an_axis_or_near_it(descriptor, surroundings, place):
+    vectors, numbers = together(surroundings, place)
+    jacobian = assert_same_turned(descriptor, vectors, numbers)
+    expected = differences(descriptor, vectors, numbers, len(vectors) - 1)
+    assert np.max(np.abs(jacobian[-1] - expected)) < 1e-9 * np.max(np.abs(jacobian))
+
+
+def test_neighbours_on_one_axis_only_are_fine(descriptor):
+    vectors = np.array([[0, 0, 1.0], [0, 0, -1.4], [0, 0, 2.1]])
+    jacobian = assert_same_turned(descriptor, vectors, [1, 6, 8], value=1e-11)
+    for pair in range(3):
+        expected = differences(descriptor, vectors, [1, 6, 8], pair)
+        assert np.max(np.abs(jacobian[pair] - expected)) < 1e-9 * np.max(np.abs(jacobian))
+
+
+def test_two_neighbours_in_one_place_count_twice(descriptor, surroundings):
+    place = surroundings[0][3] * 0.7
+    vectors, numbers = together(surroundings, place, place)
+    jacobian = assert_same_turned(descriptor, vectors, numbers)
+    assert largest_error(jacobian[-1], jacobian[-2]) < 1e-14
+    value = descriptor.compute(batch([(vectors, numbers)]))
+    shift = np.array([1e-7, -2e-7, 1e-7])
+    apart = descriptor.compute(batch([together(surroundings, place, place + shift)]))
+    predicted = value + shift @ jacobian[-1]
+    assert largest_error(apart, predicted) < 1e-11
+
+
+def test_two_elements_may_be_in_one_place(descriptor, surroundings):
+    place = surroundings[0][3] * 0.7
+    vectors, numbers = together(surroundings, place, place)
+    numbers[-1] = 8
+    jacobian = assert_same_turned(descriptor, vectors, numbers)
+    expected = differences(descriptor, vectors, numbers, len(vectors) - 1)
+    assert np.max(np.abs(jacobian[-1] - expected)) < 1e-9 * np.max(np.abs(jacobian))
+
+
+def test_a_neighbour_on_the_centre_is_the_limit_of_a_near_one(descriptor, surroundings):
+    direction = np.array([0.6, -0.8, 0.3])
+    on = batch([together(surroundings, [0, 0, 0])])
+    value, jacobian = descriptor.compute(on), descriptor.jacobian(on)
+    for distance in (1e-5, 1e-7):
+        near = batch([together(surroundings, distance * direction)])
+        assert largest_error(descriptor.compute(near), value) < 10 * distance
+        others = descriptor.jacobian(near)[:-1]
+        assert largest_error(others, jacobian[:-1]) < 10 * distance
+    if name_of(descriptor) not in NOT_FINITE:
+        assert np.all(np.isfinite(jacobian))
+    vectors, numbers = together(surroundings, [0, 0, 0])
+    expected = differences(descriptor, vectors, numbers, len(vectors) - 1)
+    error = np.max(np.abs(jacobian[-1] - expected)) / np.max(np.abs(jacobian))
+    if isinstance(descriptor, SMOOTH_ON_CENTRE) or name_of(descriptor) == "dscribe_soap":
+        assert error < 1e-9
+    elif name_of(descriptor) not in NOT_FINITE:
+        assert not np.any(jacobian[-1]), "as stated in Descriptor.jacobian"
+
+
+def test_derivatives_are_right_down_to_a_picometre(descriptor, surroundings):
+    vectors, numbers = together(surroundings, [0.006, -0.005, 0.006])
+    jacobian = assert_same_turned(descriptor, vectors, numbers)
+    expected = differences(descriptor, vectors, numbers, len(vectors) - 1)
+    assert np.max(np.abs(jacobian[-1] - expected)) < 1e-8 * np.max(np.abs(jacobian))
+
+
+def test_a_neighbour_at_the_cutoff_changes_nothing(descriptor, surroundings):
+    without = descriptor.compute(batch([surroundings]))
+    for distance, slope in (
+        (descriptor.cutoff, 0.0),
+        (np.nextafter(descriptor.cutoff, 0.0), 1e-11),
+        (descriptor.cutoff - 1e-9, 1e-6),
+    ):
+        edge = batch([together(surroundings, [0, distance, 0])])
+        change = largest_error(descriptor.compute(edge), without)
+        jacobian = descriptor.jacobian(edge)
+        step = np.max(np.abs(jacobian[-1])) / np.max(np.abs(jacobian))
+        if name_of(descriptor) in JUMPS:
+            assert change < JUMPS[name_of(descriptor)]
+            assert step < 10 * JUMPS[name_of(descriptor)]
+        else:
+            assert change < 1e-14
+            assert step <= slope
+
+
+@pytest.mark.parametrize("kind", [PowerSpectrum, RadialSpectrum, MomentInvariants])
+def test_with_a_hard_cutoff_a_neighbour_counts_fully_up_to_there_and_not_at_all_from_there(kind):
+    hard = {"smoothing": 0.0, "cutoff": 4.0, "species": "none"}
+    if kind is not MomentInvariants:
+        hard |= {"cutoff_function": "none", "n_max": 2}
+    descriptor = kind(**hard)
+    alone = random_environment(np.random.default_rng(5), 5, 3.0)
+    inside, edge, near = (
+        descriptor.compute(batch([together(alone, [0, distance, 0])]))
+        for distance in (np.nextafter(4.0, 0.0), 4.0, 4.0 - 1e-6)
+    )
+    assert edge.tobytes() == descriptor.compute(batch([alone])).tobytes()
+    assert largest_error(inside, near) < 1e-5
+    assert largest_error(inside, edge) > 1e-3
+
+
+def test_two_hundred_neighbours_are_as_good_as_few(descriptor):
+    vectors, numbers = random_environment(np.random.default_rng(6), 200, descriptor.cutoff)
+    jacobian = assert_same_turned(descriptor, vectors, numbers, value=1e-12)
+    for pair in (0, 77, 199):
+        expected = differences(descriptor, vectors, numbers, pair)
+        assert np.max(np.abs(jacobian[pair] - expected)) < 1e-8 * np.max(np.abs(jacobian))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_max", "l_max", "fields"),
+    [
+        (RadialSpectrum, 12, None, {}),
+        pytest.param(PowerSpectrum, 12, 12, {}, marks=pytest.mark.slow),
+        (PowerSpectrum, 12, 12, POINTS),
+        (PowerSpectrum, 12, 12, {"radial": "zernike"}),
+        (PowerSpectrum, 8, 3, {"radial": "gto_dscribe"}),  # with 12 it says that it cannot
+        (Bispectrum, 1, 12, {"parity_odd": True, **POINTS}),
+        (Bispectrum, 12, 2, POINTS),
+        (Trispectrum, 1, 7, POINTS),
+        (Trispectrum, 12, 0, POINTS),
+    ],
+)
+def test_large_bases_are_as_good_as_small_ones(kind, n_max, l_max, fields):
+    momenta = {} if l_max is None else {"l_max": l_max}
+    spectrum = kind(species="none", n_max=n_max, **momenta, **fields)
+    vectors, numbers = random_environment(np.random.default_rng(8), 30, spectrum.cutoff)
+    jacobian = assert_same_turned(spectrum, vectors, numbers)
+    for pair in (0, 17):
+        expected = differences(spectrum, vectors, numbers, pair)
+        assert np.max(np.abs(jacobian[pair] - expected)) < 1e-8 * np.max(np.abs(jacobian))
