@@ -110,11 +110,6 @@ def test_a_row_pooled_by_species_has_a_sum_for_each_element_the_lightest_first()
     found = run(stage, batch)
     counts = [[4, 1, 1, 0], [0, 0, 0, 16], [2, 0, 1, 0], [0, 0, 1, 0]]
     assert found["composition"].tolist() == counts
-        [4, 1, 1, 0],
-        [0, 0, 0, 16],
-        [2, 0, 1, 0],
-        [0, 0, 1, 0],
-    ]
     for k, (a, b) in enumerate(zip(batch.offsets, batch.offsets[1:], strict=False)):
         for place, z in enumerate((1, 6, 8, 26)):
             expected = rows[a:b][batch.numbers[a:b] == z].sum(axis=0)
