@@ -27,7 +27,7 @@ class CorrelationSpectrum(DensityExpansion):
     Parameters
     ----------
     parity_odd : bool
-        Also pseudoscalars, which tell mirror images apart.
+        Also pseudoscalars, which tell mirror images apart; refused where there are none.
     """
 
     parity_odd: bool = False
@@ -42,6 +42,12 @@ class CorrelationSpectrum(DensityExpansion):
                 f"n_max, l_max or the number of densities must be lower, for at most "
                 f"{MOST_FEATURES:,} features; got more with n_max {self.n_max}, "
                 f"l_max {self.l_max} and {n_channels} densities"
+            )
+        even = n_correlations(*self._arguments[:3], False, MOST_FEATURES)
+        if self.parity_odd and even == self.n_features:
+            raise CampaignError(
+                f"n_max or l_max must be larger for parity_odd, as there is no pseudoscalar; "
+                f"got n_max {self.n_max}, l_max {self.l_max} and {n_channels} densities"
             )
 
     @property

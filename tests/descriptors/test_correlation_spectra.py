@@ -141,9 +141,19 @@ def test_too_many_features_are_refused_at_once_and_say_what_to_lower(kind):
     assert Trispectrum(elements=HCNO, n_max=3).n_features == 189_300 < MOST_FEATURES
 
 
+@pytest.mark.parametrize(
+    ("kind", "n_max", "l_max"), [(Bispectrum, 1, 4), (Bispectrum, 2, 2), (Trispectrum, 1, 3)]
+)
+def test_pseudoscalars_are_refused_where_there_are_none(kind, n_max, l_max):
+    fields = {"species": "none", "n_max": n_max, "parity_odd": True}
+    assert np.any(is_odd(kind(l_max=l_max, **fields)))
+    with pytest.raises(CampaignError, match="n_max or l_max must be larger for parity_odd"):
+        kind(l_max=l_max - 1, **fields)
+
+
 def test_one_neighbour_has_only_the_features_of_its_distance():
     # all harmonics of one direction couple to one number: no angle, and no odd feature
-    descriptor = Bispectrum(species="none", n_max=1, l_max=3, parity_odd=True)
+    descriptor = Bispectrum(species="none", n_max=2, l_max=3, parity_odd=True)
     values = descriptor.compute(batch([([[0.3, -0.4, 1.2]], [1]), ([[0, 0, 1.3]], [1])]))
     assert np.allclose(values[0], values[1], rtol=1e-12, atol=1e-15)
 
