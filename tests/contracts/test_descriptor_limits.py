@@ -5,13 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference.batches import batch, random_environment, random_rotation
-from reference.descriptors import CASES, JUMPS, build, name_of, name_of_case
+from reference.descriptors import (
+    CASES,
+    CONFIGURATIONS,
+    FOUR,
+    JUMPS,
+    build,
+    name_of,
+    name_of_case,
+)
 
+from distdesc.campaign import Campaign
 from distdesc.descriptors.bispectrum import Bispectrum
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.descriptors.radial_spectrum import RadialSpectrum
 from distdesc.descriptors.trispectrum import Trispectrum
+from distdesc.engine.run import run
+from distdesc.report.reader import open_run
+from distdesc.schema import Status
 
 # Near an axis, and where squares of coordinates underflow.
 ON_AXIS = [[0, 0, 1.3], [0, 0, -1.3], [1e-160, 0, 1.3], [1e-300, -1e-300, -1.3], [0, 1.3, 0]]
@@ -200,3 +212,65 @@ def test_large_bases_are_as_good_as_small_ones(kind, n_max, l_max, fields):
     for pair in (0, 17):
         expected = differences(spectrum, vectors, numbers, pair)
         assert np.max(np.abs(jacobian[pair] - expected)) < 1e-8 * np.max(np.abs(jacobian))
+
+
+STRANGE = """3
+good
+O 0 0 0
+H 0 0.76 0.59
+H 0 -0.76 0.59
+2
+an element that is not accepted
+Fe 0 0 0
+O 0 0 1.6
+2
+a coordinate that is no number
+C 0 0 0
+O 0 nan 1.1
+1
+an atom on its own
+N 0 0 0
+2
+two atoms that see nothing of each other
+N 0 0 0
+H 0 0 60
+2
+two atoms in one place
+C 0 0 0
+H 0 0 0
+"""
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURATIONS))
+@pytest.mark.parametrize("min_distance", [0.2, 0.0])
+def test_a_campaign_sets_aside_what_it_cannot_compute_and_stores_nothing_else_as_nan(
+    name, min_distance, tmp_path
+):
+    fields = {**CONFIGURATIONS[name][0], "elements": FOUR}
+    build(name, fields)
+    (tmp_path / "strange.xyz").write_text(STRANGE)
+    data = {
+        "source": {"name": "extxyz", "path": str(tmp_path / "strange.xyz")},
+        "descriptor": {"name": name, **fields},
+        "stage": [{"name": "fingerprint"}],
+        "store": {"path": str(tmp_path / "run.zarr"), "shard_rows": 64, "chunk_rows": 64},
+        "execution": {"executor": "serial"},
+        "limits": {"quarantined_fraction": 1.0, "min_distance": min_distance},
+    }
+    run(Campaign.from_dict(data))
+    found = open_run(tmp_path / "run.zarr")
+    reasons = found.quarantined()
+    assert set(reasons) == ({1, 2, 5} if min_distance else {1, 2})
+    assert "species is not accepted: atom 0 is Fe" in reasons[1]
+    assert "position is not finite: atom 1" in reasons[2]
+    structure, _ = found.locate(np.arange(found.n_environments))
+    aside = np.isin(structure, list(reasons))
+    rows = found.fingerprints(slice(None))
+    assert np.all(np.isfinite(rows[~aside]))
+    assert np.all(np.isnan(rows[aside]))
+    expected = np.where(aside, Status.QUARANTINED, Status.OK)
+    assert np.array_equal(found.status("fingerprint"), expected)
+    apart = rows[structure == 4]
+    assert apart[0].tobytes() == rows[structure == 3][0].tobytes(), "both are N, alone"
+    if not fields.get("include_centre"):
+        assert not np.any(apart)
