@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reference.batches import batch
 from reference.sensitivity import nulls
-from reference.spectra import power_spectrum
+from reference.spectra import is_odd, power_spectrum
 
 from distdesc.descriptors.bispectrum import Bispectrum
 from distdesc.descriptors.trispectrum import Trispectrum
@@ -22,11 +22,6 @@ def points(kind, vectors, elements=("H",), **fields):
     radius = 1.6 * float(np.max(np.linalg.norm(vectors, axis=-1)))
     plain = {"radial": "laplacian", "sigma": 0.0, "cutoff_function": "none", "smoothing": 0.0}
     return kind(cutoff=radius, elements=elements, **plain, **fields)
-
-
-def is_odd(descriptor):
-    momenta = [name.split(" l")[1].split(" ")[0] for name in descriptor.feature_names()]
-    return np.array([sum(map(int, ls.split(","))) % 2 == 1 for ls in momenta])
 
 
 def fingerprints(kind, plus, minus, **fields):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference.batches import batch, random_environment, random_rotation, row
-from reference.spectra import bispectrum, coefficients, overlap_kernel, trispectrum
+from reference.spectra import bispectrum, coefficients, is_odd, overlap_kernel, trispectrum
 
 from distdesc.descriptors.bispectrum import Bispectrum
 from distdesc.descriptors.correlation_spectrum import MOST_FEATURES
@@ -31,12 +31,6 @@ def environments_of(descriptor, n=19):
     numbers = [1, 6, 7, 8] if len(descriptor.accepted_numbers) > 2 else [1, 6]
     sizes = rng.integers(0, 14, size=n)
     return batch([random_environment(rng, k, descriptor.cutoff, numbers) for k in sizes])
-
-
-def is_odd(descriptor):
-    """Of each feature, from the momenta in its name."""
-    momenta = [name.split(" l")[1].split(" ")[0] for name in descriptor.feature_names()]
-    return np.array([sum(map(int, ls.split(","))) % 2 == 1 for ls in momenta])
 
 
 @pytest.fixture(params=DESCRIPTORS, ids=lambda d: f"{d.degree}-{d.species}-{d.n_max}-{d.l_max}")

@@ -238,6 +238,12 @@ def trispectrum(table, parity_odd=False):
     return np.array(found)
 
 
+def is_odd(descriptor):
+    """Which features change sign under reflection, from the momenta in their names."""
+    momenta = [name.split(" l")[1].split(" ")[0] for name in descriptor.feature_names()]
+    return np.array([sum(map(int, ls.split(","))) % 2 == 1 for ls in momenta])
+
+
 def rotation_matrices(l_max, rotation):
     """Matrices, by l, that turn real coefficients as the rotation turns their density."""
     points = np.random.default_rng(0).normal(size=(4 * l_max + 8, 3))
