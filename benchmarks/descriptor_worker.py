@@ -152,23 +152,23 @@ def ase_atoms(data: dict[str, Any]) -> list[Any]:
 
 
 def shortest(work: Callable[[], None], seconds: float) -> float:
-    """Shortest of at least two passes, and of as many as fit in the time."""
+    """Least CPU time of at least two passes, and of as many as fit in the time."""
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < 2 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
 def answer(request: dict[str, Any]) -> dict[str, float]:
     """
-    Seconds per environment of a method, on the structures of a file.
+    CPU seconds per environment of a method, on the structures of a file.
 
     ``do`` is "values" or "gradients" for the shortest of several passes over the first
-    ``structures`` of a set, after one to warm up; or "rate", for environments per second over a
-    fixed time. Gradients are those of ``centres`` environments: of all, or of a part of one
+    ``structures`` of a set, after one to warm up; or "rate", for environments per second of
+    wall time. Gradients are those of ``centres`` environments: of all, or of a part of one
     structure.
     """
     with np.load(request["file"]) as file:

@@ -5,11 +5,11 @@ The power spectrum next to featomic's and dscribe's, and next to what the machin
 
 computes it from structures in memory, neighbour search included, for molecules of the bundled
 sample of QM9 and for rattled crystals; all with eight radial functions, l to 6, a cutoff of 5 Å and
-Gaussians of 0.5 Å, one core, and every number is a ratio of times of this run. featomic and dscribe
-need an interpreter that has them (``pip install featomic dscribe``); with no `--peers-python` it is
-this one. featomic is given 50 structures a call. dscribe takes neighbours from 1.9 Å beyond its
-radius; "dscribe near" has a radius smaller by that much, and so as many neighbours as the others.
-dscribe's gradients of crystals are finite differences.
+Gaussians of 0.5 Å, on one core. Every number is a ratio of CPU times of this run; of wall times for
+two processes. featomic and dscribe need an interpreter that has them (``pip install featomic
+dscribe``); with no `--peers-python` it is this one. featomic is given 50 structures a call. dscribe
+takes neighbours from 1.9 Å beyond its radius; "dscribe near" has a radius smaller by that much, and
+so as many neighbours as the others. dscribe's gradients of crystals are finite differences.
 
 The limit is the larger of two times: of the multiplications and additions counted from the
 descriptor's tables, at the rate of a matrix product, and of writing the rows, at that of a copy;
@@ -179,6 +179,7 @@ def compare_processes(name: str, file: str, peers_python: Path, seconds: float) 
     ):  # fmt: skip
         request |= {"method": method, "variant": variant}
         pair = [Worker(python), Worker(python)]
+        pair[1].ask(**request)  # so that both have compiled
         one = pair[0].ask(**request)["rate"]
         for worker in pair:
             worker.tell(**request)
@@ -279,13 +280,13 @@ def operations(environments: Environments, descriptor: PowerSpectrum) -> list[in
 
 
 def shortest(work: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest wall time of a few."""
+    """Least CPU time of a few."""
     work()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
