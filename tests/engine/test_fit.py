@@ -21,7 +21,7 @@ from distdesc.engine.events import FitFinished, PartFinished, PassStarted, RunSt
 from distdesc.engine.preview import preview
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.sample import RUN_ROWS, draw_runs
-from distdesc.engine.sketching import in_slices
+from distdesc.engine.sketching import _end_of_group, in_slices
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
@@ -331,7 +331,8 @@ def test_too_many_quarantined_stop_the_fit_already(make, molecules, tmp_path):
     for _ in range(2):
         with pytest.raises(RunError, match="more than 1 structures are quarantined"):
             run(make(limits__quarantined_fraction=0.02, **changes))
-        assert read_fitted(make().path) is None
+        # What the parts quarantined that are done is counted before any other is begun.
+        assert done_shards(make().path, "fit-0") == {0, 1}
     summary = summarise(open_run(make().path))
     assert sorted(summary.quarantined) == [7, 20]
     run(make(limits__quarantined_fraction=0.05, **changes))
@@ -540,6 +541,21 @@ def test_slices_hold_the_same_rows_in_equal_lengths(sizes, length):
     assert np.array_equal(np.concatenate([rows[:0], *slices]), rows)
     assert all(len(s) == length for s in slices[:-1])
     assert all(0 < len(s) <= length for s in slices[-1:])
+
+
+def test_runs_are_read_together_if_close_and_not_too_large():
+    def run_of(first, last):
+        return [0, 0, first, last, 0]
+
+    runs = np.array(
+        [run_of(0, 2), run_of(2, 3), run_of(60, 61), run_of(200, 202), run_of(201, 202)]
+    )
+    counts = np.full(300, 10, dtype=np.int32)
+    assert _end_of_group(runs, 0, counts) == (3, 61)
+    assert _end_of_group(runs, 3, counts) == (5, 202)
+    # A structure that is there already is not counted again, however large.
+    assert _end_of_group(runs, 0, counts * 10_000) == (1, 2)
+    assert _end_of_group(runs, 3, counts * 10_000) == (5, 202)
 
 
 def test_runs_are_as_long_as_structures_but_not_few():
