@@ -332,7 +332,7 @@ def test_too_many_quarantined_stop_the_fit_already(make, molecules, tmp_path):
         with pytest.raises(RunError, match="more than 1 structures are quarantined"):
             run(make(limits__quarantined_fraction=0.02, **changes))
         # What the parts quarantined that are done is counted before any other is begun.
-        assert done_shards(make().path, "fit-0") == {0, 1}
+        assert done_shards(make().path, "fit-0") == {0}
     summary = summarise(open_run(make().path))
     assert sorted(summary.quarantined) == [7, 20]
     run(make(limits__quarantined_fraction=0.05, **changes))
