@@ -178,6 +178,9 @@ def test_what_float32_cannot_hold_is_refused(name, bad):
     with pytest.raises(StructureError, match="not finite") as caught:
         run(Fingerprint(Neighbours(scale=scale), **STAGES[name]), batch_of())
     assert sorted(caught.value.reasons) == bad
+    with pytest.raises(StructureError) as caught:
+        run(Fingerprint(Neighbours(scale=scale), **STAGES[name]), batch_of(), 1)
+    assert sorted(caught.value.reasons) == [k for k in bad if k or name == "sparse"]
 
 
 def test_choices_that_do_not_go_together_are_refused():
@@ -237,6 +240,13 @@ def test_the_blocks_to_expect_are_counted_on_a_sample():
     assert nothing.expected_blocks == 4, "no structure of gold can be used"
     dense = Fingerprint(Neighbours())
     assert dense.resolve(None, None) is dense
+
+
+def test_large_structures_weigh_as_much_as_they_have_atoms_in_that_count():
+    atoms = [bulk("Fe", cubic=True) * (3, 3, 3), molecule("H2O")]
+    index = SourceIndex(np.array([54, 3], dtype=np.int32), np.zeros((2, 1)), "")
+    found = Fingerprint(Neighbours(), layout="sparse").resolve(Listed(atoms), index)
+    assert found.expected_blocks == round((54 + 1 + 2 + 2) / 57, 2)
 
 
 def test_working_memory_of_pooled_rows_counts_whole_fingerprints():

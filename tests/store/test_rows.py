@@ -110,3 +110,18 @@ def test_digests_depend_on_values_and_their_order_only():
     texts = np.array(["ab", "c"], dtype=object)
     assert digest_rows(texts) == digest_rows(texts.astype(np.dtypes.StringDType()))
     assert digest_rows(texts) != digest_rows(np.array(["a", "bc"], dtype=object))
+
+
+def test_rows_are_taken_in_the_order_asked_for(store):
+    writer = RowWriter(store, LAYOUT, SPECS.values())
+    rows = np.arange(12.0).reshape(4, 3)
+    writer.write("value", 0, rows)
+    writer.write("value", 1, rows + 12)
+    reader = RowReader(store)
+    for wanted in ([3, 5, 4, 6], [2, 3, 4], [7, 7, 0], [], [6]):
+        found = reader.take("value", np.array(wanted, dtype=np.int64))
+        assert np.array_equal(found, np.arange(24.0).reshape(8, 3)[wanted])
+    object_path(store, SPECS["value"], 1).write_bytes(b"damaged")
+    for wanted in ([4, 5], [5, 4]):
+        with pytest.raises(StoreError, match="is damaged"):
+            reader.take("value", np.array(wanted))
