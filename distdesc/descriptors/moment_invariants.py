@@ -122,6 +122,10 @@ class MomentInvariants:
     def _n_channels(self) -> int:
         return len(self._species.channels)
 
+    def weight_table(self) -> NDArray[np.float64]:
+        """Weight by atomic number; zero for elements that are not accepted."""
+        return self._species.weight_table()
+
     def invariant_list(self) -> tuple[Invariant, ...]:
         """Invariants in the order of the features."""
         return _invariants(self.invariants, self.order, self._n_channels, self.parity_odd)

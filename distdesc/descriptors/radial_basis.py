@@ -162,13 +162,18 @@ def _gto_dscribe(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
 
 def _inverse_root(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix that orthonormalises symmetrically, ``S**(-1/2)``."""
-    values, vectors = np.linalg.eigh(overlap)
-    if values[0] < 1e-14 * values[-1]:
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(overlap))
+    except np.linalg.LinAlgError:
+        inverse = np.full((1, 1), np.inf)
+    if not np.linalg.norm(inverse) ** 2 * np.linalg.norm(overlap) < 1e14:
         raise CampaignError(
             f"n_max must be smaller for this basis, whose functions are not independent in double "
             f"precision, got {len(overlap)}"
         )
-    root: NDArray[np.float64] = (vectors / np.sqrt(values)) @ vectors.T
+    # more accurate than by eigenvalues: singular values of the root are found to all digits
+    _, scale, rotation = np.linalg.svd(inverse)
+    root: NDArray[np.float64] = (rotation.T * scale) @ rotation
     return root
 
 

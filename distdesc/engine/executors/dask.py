@@ -33,7 +33,10 @@ DASHBOARD_PORT = 8787
 
 ONE_THREAD = {
     name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    for name in (
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+    )  # fmt: skip
 }
 
 SETTINGS = {
