@@ -96,7 +96,7 @@ def by_atom(descriptor: Descriptor, environments: Environments) -> AtomJacobians
         part = environments.part(begin, end)
         owners, pairs = _moving(part)
         targets = np.concatenate([part.neighbours[pairs], part.centres[owners]])
-        targets += np.tile(owners + begin, 2) * span
+        targets += np.tile(owners, 2) * span
         weights = np.repeat([1.0, -1.0], len(pairs))
         _, sums = _gathered(descriptor.jacobian(part), np.tile(pairs, 2), targets, weights)
         values[offsets[begin] : offsets[end]] = sums
@@ -266,7 +266,7 @@ def _pools(
 
 
 def _most_pairs(n_features: int) -> int:
-    return max(1, MAX_NUMBERS // (3 * n_features))
+    return MAX_NUMBERS // (3 * n_features)
 
 
 def _parts(descriptor: Descriptor, batch: Structures) -> Iterator[Environments]:

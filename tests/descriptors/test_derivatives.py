@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -194,7 +195,7 @@ def test_small_slices_change_nothing(descriptor, batch, monkeypatch):
     environments = environments_of(descriptor, batch)
     atoms, strain = by_atom(descriptor, environments), by_strain(descriptor, environments)
     pools = pooled_by_atom(descriptor, batch), pooled_by_strain(descriptor, batch)
-    for pairs in (1, 40):
+    for pairs in (0, 1, 40):
         monkeypatch.setattr(derivatives, "MAX_NUMBERS", pairs * 3 * descriptor.n_features)
         again = by_atom(descriptor, environments)
         assert again.values.tobytes() == atoms.values.tobytes()
@@ -242,3 +243,18 @@ def test_no_centre_and_no_neighbour_give_no_derivative(descriptor):
     assert not np.any(by_strain(descriptor, isolated))
     assert pooled_by_atom(descriptor, apart).shape == (2, 3, descriptor.n_features)
     assert pooled_by_strain(descriptor, apart).shape == (1, 3, 3, descriptor.n_features)
+
+
+def test_pooling_holds_a_slice_of_the_jacobian_at_a_time(monkeypatch):
+    crystal = batch_of([crystals()[0] * (4, 4, 4)])
+    descriptor = registry.build(DESCRIPTORS, "descriptor", {"name": "moment_invariants"})
+    pairs = len(environments_of(descriptor, crystal).vectors)
+    whole = pairs * 3 * descriptor.n_features * 8
+    out = len(crystal.numbers) * 3 * descriptor.n_features * 8
+    monkeypatch.setattr(derivatives, "MAX_NUMBERS", whole // 8 // 50)
+    for pooled_derivatives in (pooled_by_atom, pooled_by_strain):
+        tracemalloc.start()
+        pooled_derivatives(descriptor, crystal)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 3 * out + whole / 5
