@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from distdesc.campaign import Campaign
+    from distdesc.descriptors.make import descriptor
     from distdesc.descriptors.moment_invariants import MomentInvariants
     from distdesc.engine.run import run
     from distdesc.engine.verify import verify
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         StructureError,
     )
     from distdesc.report.reader import Run, open_run
+    from distdesc.structures.atoms import environments
 
 __all__ = [
     "Campaign",
@@ -31,6 +33,8 @@ __all__ = [
     "SourceError",
     "StoreError",
     "StructureError",
+    "descriptor",
+    "environments",
     "open_run",
     "run",
     "verify",
@@ -40,6 +44,8 @@ _HOMES = {
     "Campaign": "distdesc.campaign",
     "MomentInvariants": "distdesc.descriptors.moment_invariants",
     "Run": "distdesc.report.reader",
+    "descriptor": "distdesc.descriptors.make",
+    "environments": "distdesc.structures.atoms",
     "open_run": "distdesc.report.reader",
     "run": "distdesc.engine.run",
     "verify": "distdesc.engine.verify",
