@@ -28,6 +28,7 @@ LAYERS = [
     ["store"],
     ["structures"],
     ["descriptors", "reduction"],
+    ["decode"],
     ["stages"],
     ["campaign"],
     ["engine", "report"],

@@ -1,0 +1,1 @@
+"""From fingerprints back to atoms, without a trained model."""

@@ -1,0 +1,138 @@
+"""Points and weights of a density from its moments: the truncated moment problem."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.decode._moment_problem_kernels import joint_diagonalise
+from distdesc.descriptors.density import n_moments, zernike_functions
+
+SWEEPS = 30
+"""Of the joint diagonalisation; commuting matrices take about six."""
+
+
+def capacity(order: int) -> int:
+    """
+    Points in general position that moments up to an order can hold.
+
+    Parameters
+    ----------
+    order : int
+        Largest n of the moments.
+    """
+    return n_moments((order - 1) // 2)
+
+
+class MomentMatrix:
+    """
+    Weighted sums of products of polynomials over the points of a density.
+
+    With an orthonormal basis phi of the polynomials of degree ``(order - 1) // 2``, the matrices
+    ``M = sum_i w_i phi(r_i) phi(r_i)^T`` and ``X^k``, the same with a factor ``r_i^k``, are
+    linear in the moments. M has as many non-zero eigenvalues as there are points in general
+    position; whitened, the three X^k commute, and their joint eigenvalues are the points [1]_.
+
+    Parameters
+    ----------
+    moments : ndarray, shape (n_moments(order),), float64
+        Of one density, in the order of `distdesc.descriptors.density.tensors`.
+    order : int
+        Largest n.
+
+    References
+    ----------
+    .. [1] Curto and Fialkow, Mem. Amer. Math. Soc. 136 (1998); Harmouch, Khalil and Mourrain,
+       J. Symb. Comput. 85, 108 (2018).
+    """
+
+    def __init__(self, moments: NDArray[np.float64], order: int) -> None:
+        size = capacity(order)
+        matrices = (_products(order) @ moments).reshape(4, size, size)
+        self._mass, self._positions = matrices[0], matrices[1:]
+        values, vectors = np.linalg.eigh(self._mass)
+        self.eigenvalues: NDArray[np.float64] = values[::-1]
+        self._vectors = vectors[:, ::-1]
+
+    def ranks(self) -> list[int]:
+        """
+        Likely numbers of points, the most likely first.
+
+        Eigenvalues that belong to points stand out from those that are rounded or noisy zeros;
+        where the step is not clear, several are offered, widest step first.
+        """
+        values = np.maximum(self.eigenvalues, 1e-18 * self.eigenvalues[0])
+        steps = np.log(values[:-1] / values[1:])
+        positive = int(np.sum(self.eigenvalues > 1e-14 * self.eigenvalues[0]))
+        best = [int(k) + 1 for k in np.argsort(-steps, kind="stable") if k < positive]
+        if positive == len(values):
+            best.insert(0 if steps.max() < np.log(1e5) else 1, positive)
+        return list(dict.fromkeys(best))
+
+    def points(self, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """
+        Points and weights, if there are so many.
+
+        Parameters
+        ----------
+        rank : int
+            Number of points.
+
+        Returns
+        -------
+        points : ndarray, shape (rank, 3), float64
+            In units of the radius of the ball.
+        weights : ndarray, shape (rank,), float64
+            Positive.
+        """
+        whiten = self._vectors[:, :rank] / np.sqrt(self.eigenvalues[:rank])
+        matrices = np.ascontiguousarray(whiten.T @ self._positions @ whiten)
+        vectors = np.eye(rank)
+        joint_diagonalise(matrices, vectors, SWEEPS)
+        points = np.stack([np.diag(m) for m in matrices], axis=1)
+        roots = vectors.T @ (whiten.T @ self._mass[:, 0])  # the first polynomial is one
+        return points, roots**2
+
+
+@lru_cache(maxsize=8)
+def _products(order: int) -> NDArray[np.float64]:
+    """Matrices of `MomentMatrix` by moments: mass, x, y and z, each (K * K, n_moments)."""
+    degree = (order - 1) // 2
+    points, weights = ball_rule(2 * degree + 1 + order)
+    basis, functions = zernike_functions(points, degree), zernike_functions(points, order)
+    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(points), -1)
+    factors = (np.ones(len(points)), *points.T)
+    parts = [products.T @ (functions * (weights * f)[:, None]) for f in factors]
+    table: NDArray[np.float64] = 4 * pi / 3 * np.concatenate(parts)
+    table[np.abs(table) < 1e-13] = 0.0
+    return table
+
+
+def ball_rule(degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Places and weights that integrate polynomials over the ball, ``3 / (4 pi)`` included.
+
+    Parameters
+    ----------
+    degree : int
+        Largest degree that is integrated exactly.
+
+    Returns
+    -------
+    places : ndarray, shape (n, 3), float64
+        In the unit ball.
+    weights : ndarray, shape (n,), float64
+        They sum to one.
+    """
+    x, by_radius = np.polynomial.legendre.leggauss(degree // 2 + 2)
+    z, by_height = np.polynomial.legendre.leggauss(degree // 2 + 1)
+    turn = 2 * pi * np.arange(degree + 1) / (degree + 1)
+    radius = 0.5 * (x + 1)
+    r, cosine, angle = np.meshgrid(radius, z, turn, indexing="ij")
+    sine = np.sqrt(1 - cosine**2)
+    places = r[..., None] * np.stack([sine * np.cos(angle), sine * np.sin(angle), cosine], axis=-1)
+    weights = 3 * (0.5 * by_radius * radius**2)[:, None, None] * (0.5 * by_height)[:, None]
+    return places.reshape(-1, 3), np.repeat(weights.ravel(), degree + 1) / (degree + 1)
