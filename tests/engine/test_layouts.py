@@ -6,10 +6,13 @@ import json
 import shutil
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import zarr
+from ase import Atoms
 from support import contents
 
 from distdesc.campaign import Campaign
@@ -26,6 +29,8 @@ from distdesc.report.reader import open_run
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.store.receipts import read_receipt, receipt_path, revoke
 from distdesc.store.rows import digest_file, digest_rows
+from distdesc.structures.index import SourceIndex
+from distdesc.structures.neighbours import build_environments
 
 DESCRIPTOR = {
     "name": "power_spectrum",
@@ -330,3 +335,27 @@ def test_exported_rows_are_those_of_the_store(done, tmp_path, way):
         assert table["n_C"] == found.array("composition")[3:9, 1].tolist()
     with pytest.raises(CampaignError, match=r"output must be \.npz or \.parquet"):
         export(found, tmp_path / "rows.xyz", "3:9")
+
+
+def test_82_elements_fit_a_small_store(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTDESC_DATA", str(shared_data))
+    job = Path(__file__).parents[2] / "jobs" / "mad-power-spectrum.toml"
+    few = tmp_path / "few.xyz"
+    frames = ase.io.read(shared_data / "crystals" / "mad_sample_700.xyz.gz", ":100:10")
+    ase.io.write(few, [Atoms(a.symbols, a.positions, cell=a.cell, pbc=a.pbc) for a in frames])
+    changes = {
+        "source.path": str(few),
+        "store.path": str(tmp_path / "mad.zarr"),
+        "execution.executor": "serial",
+    }
+    campaign = Campaign.from_toml(job, changes)
+    run(campaign)
+    found = open_run(campaign.path)
+    assert found.array("blocks").shape[0] >= found.n_environments * 3403
+    assert sum(f.stat().st_size for f in campaign.path.rglob("*") if f.is_file()) < 20 * 2**20
+    row = found.row_of(4, 1)
+    index = SourceIndex.load(campaign.path / "run" / "index")
+    batch = campaign.source.read(index, 4, 5, records=False)
+    expected = campaign.descriptor.compute(build_environments(batch, 1, 2, 5.0))
+    assert np.array_equal(found.fingerprints([row]), expected.astype(np.float32))
+    assert found.sparse_fingerprints([row]).nnz < expected.size / 100

@@ -257,3 +257,14 @@ def test_working_memory_of_pooled_rows_counts_whole_fingerprints():
     assert mean.working_memory(1, 10) > 8 * fingerprint.MAX_NUMBERS
     many = Fingerprint(wide, layout="sparse", expected_blocks=6.0)
     assert many.working_memory(10**6, 10) < 2**28
+
+
+def test_reduced_fingerprints_are_pooled_after_they_are_reduced():
+    batch = batch_of()
+    projection = RandomProjection(3).project(7, None, None)
+    rows = run(Fingerprint(Neighbours(), reduction=projection), batch)["fingerprint"]
+    for pool, expected in (("mean", rows[:6].mean(axis=0)), ("sum", rows[:6].sum(axis=0))):
+        stage = Fingerprint(Neighbours(), reduction=projection, per="structure", pool=pool)
+        found = run(stage, batch)["fingerprint"]
+        assert found.shape == (4, 3) == (4, *stage.outputs()[0].shape)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-13)
