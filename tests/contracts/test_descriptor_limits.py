@@ -166,6 +166,32 @@ def test_a_neighbour_at_the_cutoff_changes_nothing(descriptor, surroundings):
             assert step <= slope
 
 
+@pytest.mark.parametrize("name", sorted(CONFIGURATIONS))
+def test_an_element_that_is_not_accepted_has_no_weight(name):
+    descriptor = build(name, {**CONFIGURATIONS[name][0], "elements": FOUR})
+    surroundings = random_environment(np.random.default_rng(3), 9, 0.9 * descriptor.cutoff)
+    strange = batch([together(surroundings, [0.3, 1.0, 0.7], number=26)])
+    without = batch([surroundings])
+    if name == "dscribe_soap":
+        with pytest.raises(ValueError, match="26"):
+            descriptor.compute(strange)
+        return
+    assert largest_error(descriptor.compute(strange), descriptor.compute(without)) < 1e-14
+    jacobian = descriptor.jacobian(strange)
+    assert not np.any(jacobian[-1])
+    assert largest_error(jacobian[:-1], descriptor.jacobian(without)) < 1e-14
+
+
+def test_points_in_orbitals_that_do_not_vanish_at_the_centre_jump_there():
+    # those of featomic do not, for l > 0; smeared with a Gaussian they do
+    surroundings = random_environment(np.random.default_rng(3), 5, 3.0, numbers=(6,))
+    for sigma, jumps in ((0.0, True), (0.3, False)):
+        spectrum = PowerSpectrum(species="none", n_max=2, l_max=2, sigma=sigma)
+        on, near = (batch([together(surroundings, [0, 0, z], number=6)]) for z in (0.0, 1e-7))
+        change = largest_error(spectrum.compute(near), spectrum.compute(on))
+        assert (change > 1e-2) == jumps
+
+
 @pytest.mark.parametrize("kind", [PowerSpectrum, RadialSpectrum, MomentInvariants])
 def test_with_a_hard_cutoff_a_neighbour_counts_fully_up_to_there_and_not_at_all_from_there(kind):
     hard = {"smoothing": 0.0, "cutoff": 4.0, "species": "none"}
