@@ -46,6 +46,9 @@ MAX_PAIRS = 2**17
 MAX_NUMBERS = 2**21
 """Numbers of whole fingerprints that are computed at once, before they are stored or reduced."""
 
+CROWD = 8
+"""Blocks of all environments of a slice, to those expected: structures of many elements exist."""
+
 PAIR_BYTES = 64
 """Of one pair in memory: vector, numbers, and what the search and the kernel add."""
 
@@ -233,7 +236,7 @@ class Fingerprint:
     @property
     def _numbers_of_a_row(self) -> int:
         if self._blocks is not None:
-            return round((self.expected_blocks or 1) * self._blocks.block_width)
+            return round(CROWD * (self.expected_blocks or 1) * self._blocks.block_width)
         return self.descriptor.n_features
 
     @property
