@@ -111,7 +111,7 @@ def _columns(run: Run, start: int, stop: int) -> dict[str, NDArray[Any]]:
         structure, atom = run.locate(np.arange(first, last))
         number = run.reader.read("number", first, last)
         return {**columns, "number": number, "structure": structure, "atom": atom}
-    for name in ("n_centres", "composition"):
+    for name in ("n_centres", "composition", "radius"):
         if name in run.names():
             columns[name] = run.reader.read(name, first, last)
     return {**columns, "structure": np.arange(first, last)}
