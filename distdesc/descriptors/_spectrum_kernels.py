@@ -230,6 +230,17 @@ def block_number(a, b, n_channels):
 
 
 @njit(cache=True, nogil=True)
+def _prepared(pairs, l_max, n_max, n_channels):
+    """Room for the coefficients of one environment after the other; see `expand_one`."""
+    n_pad = padded(n_max)
+    size = (l_max + 1) ** 2 * n_pad
+    room = workspace(pairs, l_max, n_pad)
+    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
+    found = rows_of_lanes(n_channels * size // SHORT + 1).ravel()
+    return n_pad, size, room, slots, present, found
+
+
+@njit(cache=True, nogil=True)
 def power_spectra(
     pairs,
     centre_numbers,
@@ -245,11 +256,7 @@ def power_spectra(
     out,
 ):
     """Power spectra of environments: fill `out`, flat (n, n_features)."""
-    n_pad = padded(n_max)
-    size = (l_max + 1) ** 2 * n_pad
-    room = workspace(pairs, l_max, n_pad)
-    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
-    found = rows_of_lanes(n_channels * size // SHORT).ravel()
+    n_pad, size, room, slots, present, found = _prepared(pairs, l_max, n_max, n_channels)
     same, mixed = factors
     for k in range(len(centre_numbers)):
         n_present = expand_one(
@@ -317,11 +324,7 @@ def power_spectrum_blocks(
     `counts` holds room for the blocks of each environment, and is filled with how many there
     are; fill `blocks` (n,) and `out`, flat (n, width), zero before.
     """
-    n_pad = padded(n_max)
-    size = (l_max + 1) ** 2 * n_pad
-    room = workspace(pairs, l_max, n_pad)
-    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
-    found = rows_of_lanes(n_channels * size // SHORT).ravel()
+    n_pad, size, room, slots, present, found = _prepared(pairs, l_max, n_max, n_channels)
     same, mixed = factors
     done = 0
     for k in range(len(centre_numbers)):
@@ -361,13 +364,8 @@ def power_spectrum_jacobians(
     out,
 ):
     """Derivatives by neighbour position: fill `out`, flat (n_pairs, 3, n_features), zero before."""
-    n_pad = padded(n_max)
-    n_lm = (l_max + 1) ** 2
-    size = n_lm * n_pad
-    room = workspace(pairs, l_max, n_pad)
+    n_pad, size, room, slots, present, found = _prepared(pairs, l_max, n_max, n_channels)
     slope_room = slope_workspace(room[-1], l_max, n_pad)
-    slots, present = np.full(n_channels, -1), np.empty(n_channels, np.int64)
-    found = rows_of_lanes(n_channels * size // SHORT).ravel()
     grad = rows_of_lanes(3 * size // SHORT).ravel()
     weights = np.zeros(n_channels)
     same, mixed = factors

@@ -89,26 +89,12 @@ class Polynomial(Window):
     """
 
     def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """
-        Weight of a neighbour.
-
-        Parameters
-        ----------
-        distances : ndarray, any shape
-            From the centre, in Å.
-        """
+        """See ShiftedCosine."""
         s = self._phase(distances)
         return np.where(distances < self.cutoff, 1 + s**3 * (-10 + s * (15 - 6 * s)), 0.0)
 
     def slope(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """
-        Derivative of the weight of a neighbour by its distance, in 1/Å.
-
-        Parameters
-        ----------
-        distances : ndarray, any shape
-            From the centre, in Å.
-        """
+        """See ShiftedCosine.slope."""
         if self.smoothing == 0:
             return np.zeros_like(distances)
         s = self._phase(distances)
@@ -120,25 +106,11 @@ class Step(Window):
     """One up to the cutoff, whatever the smoothing; fingerprints jump there. See `Window`."""
 
     def __call__(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """
-        Weight of a neighbour.
-
-        Parameters
-        ----------
-        distances : ndarray, any shape
-            From the centre, in Å.
-        """
+        """See ShiftedCosine."""
         return np.where(distances < self.cutoff, 1.0, 0.0)
 
     def slope(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """
-        Derivative of the weight of a neighbour by its distance, in 1/Å: zero.
-
-        Parameters
-        ----------
-        distances : ndarray, any shape
-            From the centre, in Å.
-        """
+        """See ShiftedCosine.slope."""
         return np.zeros_like(distances)
 
 
