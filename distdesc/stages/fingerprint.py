@@ -1,4 +1,4 @@
-"""The stage that computes fingerprints: of every environment, or pooled by structure."""
+"""The stage that computes fingerprints: of every environment, or one of a structure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import BlockDescriptor, Descriptor
 from distdesc.elements import symbol_of
-from distdesc.errors import CampaignError, RunError, StructureError
+from distdesc.errors import CampaignError, RunError
 from distdesc.reduction import algebra
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
@@ -25,6 +25,7 @@ from distdesc.stages.blocks import (
     has_blocks,
 )
 from distdesc.stages.pooling import EnvironmentRows, PooledRows, Rows
+from distdesc.stages.whole import RADIUS, Ball, check_whole
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
 from distdesc.structures.index import SourceIndex
@@ -35,7 +36,7 @@ DTYPES = {"float64": "<f8", "float32": "<f4"}
 
 CHOICES = {
     "dtype": tuple(DTYPES),
-    "per": ("environment", "structure"),
+    "per": ("environment", "structure", "whole"),
     "pool": ("mean", "sum", "species"),
     "layout": ("dense", "sparse"),
 }
@@ -73,7 +74,8 @@ class Fingerprint:
     reduction : Reduction or Projection, optional
         The job's ``[reduction]``, and in its place, once it is fitted, what came of it.
     per : str
-        ``"environment"`` or ``"structure"``: what a row is.
+        What a row is: an ``"environment"``; a ``"structure"``, whose environments are pooled; or
+        a ``"whole"`` structure as one environment, see `whole.Ball`.
     pool : str
         How the environments of a structure make its row: their ``"mean"``, their ``"sum"``, or
         ``"species"``, one sum after the other for the centres of each of the descriptor's
@@ -84,6 +86,9 @@ class Fingerprint:
     expected_blocks : float
         Blocks of an environment on average, by which shards and memory are planned if the
         layout is sparse; 0 finds out on a sample.
+    origin, radius : str
+        Of the balls of whole structures, see `whole.Ball`. Where the radius is fitted, the
+        structure is scaled so that its ball has the descriptor's cutoff.
     """
 
     descriptor: Descriptor
@@ -93,6 +98,8 @@ class Fingerprint:
     pool: str = "mean"
     layout: str = "dense"
     expected_blocks: float = 0.0
+    origin: str = "centroid"
+    radius: str = "fitted"
 
     def __post_init__(self) -> None:
         for name, accepted in CHOICES.items():
@@ -108,6 +115,8 @@ class Fingerprint:
             )
         if self.layout == "sparse":
             self._check_sparse()
+        if self.per == "whole":
+            check_whole(self._ball, self.descriptor, self.reduction is not None)
 
     def _check_sparse(self) -> None:
         if not has_blocks(self.descriptor):
@@ -115,8 +124,8 @@ class Fingerprint:
                 f'layout "sparse" needs a [descriptor] with blocks by species, one of: '
                 f"{', '.join(descriptors_with_blocks())}; got {type(self.descriptor).__name__}"
             )
-        if self.per == "structure":
-            raise CampaignError('layout "sparse" needs per = "environment", got "structure"')
+        if self.per != "environment":
+            raise CampaignError(f'layout "sparse" needs per = "environment", got "{self.per}"')
         if self.reduction is not None:
             raise CampaignError(
                 'layout must be "dense" with a [reduction], whose components mix all blocks, '
@@ -126,7 +135,7 @@ class Fingerprint:
     @property
     def row_kind(self) -> RowKind:
         """See Stage.row_kind."""
-        return RowKind(self.per)
+        return RowKind.ENVIRONMENT if self.per == "environment" else RowKind.STRUCTURE
 
     @property
     def reads_records(self) -> bool:
@@ -162,6 +171,8 @@ class Fingerprint:
         )  # fmt: skip
         if self.per == "environment":
             return values, number
+        if self.per == "whole":
+            return values, RADIUS
         count = ArraySpec("n_centres", "<i4", description="Environments pooled in each structure.")
         return values, count, *self._composition()
 
@@ -176,6 +187,10 @@ class Fingerprint:
                 attributes={"elements": [symbol_of(z) for z in pooled]},
             ),
         )  # fmt: skip
+
+    @property
+    def _ball(self) -> Ball:
+        return Ball(self.origin, self.radius)
 
     @property
     def _blocks(self) -> BlockDescriptor | None:
@@ -220,6 +235,8 @@ class Fingerprint:
             # Totals in float64 beside the rows as they are stored.
             totals = n_rows * len(self._pooled_numbers or (0,)) * 8 * self.n_columns
             return slices + totals + self._whole_memory(MAX_PAIRS)
+        if self.per == "whole":
+            slices = PAIR_BYTES * n_rows * max_atoms
         return slices + self._whole_memory(n_rows)
 
     def _whole_memory(self, n_rows: int) -> int:
@@ -248,6 +265,8 @@ class Fingerprint:
         self, batch: Structures, first: int, last: int, clock: Stopwatch
     ) -> dict[str, NDArray[Any]]:
         """See Stage.run."""
+        if self.per == "whole":
+            return self._run_whole(batch, first, last, clock)
         rows = self._rows(batch, first, last)
         pooled = self.per == "structure"
         begin, end = (int(batch.offsets[k]) if pooled else k for k in (first, last))
@@ -263,12 +282,24 @@ class Fingerprint:
                 for part in _parts(environments, self._rows_at_once):
                     finite = rows.add(part)
                     bad.append(part.centres[~finite])
-        _refuse(np.concatenate(bad), batch)
+        pooling.refuse_centres(np.concatenate(bad), batch)
         found = rows.arrays()
         if not pooled:
             return {**found, "number": batch.numbers[first:last].astype(np.uint8)}
-        _refuse_rows(found["fingerprint"], first)
+        pooling.refuse_rows(found["fingerprint"], first)
         return found
+
+    def _run_whole(
+        self, batch: Structures, first: int, last: int, clock: Stopwatch
+    ) -> dict[str, NDArray[Any]]:
+        cutoff = self.descriptor.cutoff
+        environments, radii = self._ball.environments(batch, first, last, cutoff)
+        rows = EnvironmentRows(self._columns, (last - first, self.n_columns), DTYPES[self.dtype])
+        with clock("kernel"), np.errstate(over="ignore"):
+            for part in _parts(environments, self._rows_at_once):
+                rows.add(part)
+        pooling.refuse_rows(rows.values, first)
+        return {**rows.arrays(), "radius": radii}
 
     def _rows(self, batch: Structures, first: int, last: int) -> Rows:
         dtype = DTYPES[self.dtype]
@@ -287,23 +318,6 @@ class Fingerprint:
         if not isinstance(self.reduction, Projection):
             raise RunError("[reduction] is not fitted yet; `distdesc run` fits it")
         return self.reduction.apply(values)
-
-
-def _refuse(centres: NDArray[np.int64], batch: Structures) -> None:
-    """Refuse structures with a fingerprint that is not finite."""
-    owners = np.searchsorted(batch.offsets, centres, side="right") - 1
-    reasons: dict[int, str] = {}
-    for k, atom in zip(owners.tolist(), centres.tolist(), strict=True):
-        reasons.setdefault(k, f"fingerprint of atom {atom - batch.offsets[k]} is not finite")
-    if reasons:
-        raise StructureError(reasons)
-
-
-def _refuse_rows(rows: NDArray[Any], first: int) -> None:
-    """Refuse structures whose environments are finite, but do not add up to a finite row."""
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)) + first
-    if len(bad):
-        raise StructureError({k: "pooled fingerprint is not finite" for k in bad.tolist()})
 
 
 def _parts(environments: Environments, length: int) -> Iterator[Environments]:

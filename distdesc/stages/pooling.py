@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.errors import StructureError
 from distdesc.stages import _pool_kernels
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
@@ -135,6 +136,51 @@ class PooledRows:
         with np.errstate(over="ignore"):
             found = {"fingerprint": rows.astype(self.dtype, copy=False), "n_centres": n_centres}
         return {**found, "composition": self.counts} if self.elements else found
+
+
+def refuse_centres(centres: NDArray[np.int64], batch: Structures) -> None:
+    """
+    Refuse structures with a fingerprint that is not finite.
+
+    Parameters
+    ----------
+    centres : ndarray, shape (n,), int64
+        Atoms of the batch whose fingerprint is not finite.
+    batch : Structures
+        The batch.
+
+    Raises
+    ------
+    StructureError
+        If there are any.
+    """
+    owners = np.searchsorted(batch.offsets, centres, side="right") - 1
+    reasons: dict[int, str] = {}
+    for k, atom in zip(owners.tolist(), centres.tolist(), strict=True):
+        reasons.setdefault(k, f"fingerprint of atom {atom - batch.offsets[k]} is not finite")
+    if reasons:
+        raise StructureError(reasons)
+
+
+def refuse_rows(rows: NDArray[Any], first: int) -> None:
+    """
+    Refuse structures whose row is not finite, even if their environments are.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n, n_features)
+        Fingerprints of structures.
+    first : int
+        Position in the batch of the first.
+
+    Raises
+    ------
+    StructureError
+        If there are any.
+    """
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)) + first
+    if len(bad):
+        raise StructureError({k: "fingerprint is not finite" for k in bad.tolist()})
 
 
 def warm_up() -> None:

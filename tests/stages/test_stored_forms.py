@@ -186,7 +186,7 @@ def test_what_float32_cannot_hold_is_refused(name, bad):
 def test_choices_that_do_not_go_together_are_refused():
     plain = PowerSpectrum(elements=("H",), species="weights")
     refusals = [
-        ({"per": "atom"}, 'per must be one of environment, structure, got "atom"'),
+        ({"per": "atom"}, 'per must be one of environment, structure, whole, got "atom"'),
         ({"pool": "max"}, 'pool must be one of mean, sum, species, got "max"'),
         ({"layout": "csr"}, 'layout must be one of dense, sparse, got "csr"'),
         ({"expected_blocks": -1.0}, "expected_blocks must be >= 0, got -1.0"),
