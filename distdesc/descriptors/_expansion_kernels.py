@@ -85,6 +85,7 @@ def _harmonic_slopes(near, l_max, rise, drop, values, outward, turning):
     x, y, z, inverse = load(near, 0), load(near, 1), load(near, 2), load(near, 4)
     size = values.shape[0]
     zero, two = splat(0.0), splat(2.0)
+    on_centre = largest(zero, splat(1.0) - splat(1e300) * load(near, 3))
     r2 = fma(x, x, fma(y, y, z * z))
     cosine, sine, cosine_low, sine_low = splat(1.0), zero, zero, zero
     for m in range(l_max + 1):
@@ -108,9 +109,11 @@ def _harmonic_slopes(near, l_max, rise, drop, values, outward, turning):
                 # the derivative of the polynomial less its radial part, l times the value
                 common = two * (by_r2 * wave) - splat(float(l)) * value
                 store(values, row, value)
-                store(outward, row, x * value)
-                store(outward, size + row, y * value)
-                store(outward, 2 * size + row, z * value)
+                # on the centre itself, where there is no direction, l = 1 still has a slope
+                here = on_centre if l == 1 else zero
+                store(outward, row, fma(x, value, here * by_x))
+                store(outward, size + row, fma(y, value, here * by_y))
+                store(outward, 2 * size + row, fma(z, value, here * (by_z * wave)))
                 store(turning, row, inverse * fma(x, common, by_x))
                 store(turning, size + row, inverse * fma(y, common, by_y))
                 store(turning, 2 * size + row, inverse * fma(z, common, by_z * wave))

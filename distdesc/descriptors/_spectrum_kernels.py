@@ -69,13 +69,12 @@ def _put(out, start, total, factors, n, first, n_max, n_pad, same):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _put_row(out, place, stop, total, n, n_max, count):
+def _put_row(out, place, stop, total, count):
     """Write `count` products, and what is after them, which comes later, up to `stop`."""
-    if n < n_max:
-        if place + SHORT <= stop:
-            store_short(out, place, total)
-        else:
-            store_part(out, place, total, 0, count)
+    if place + SHORT <= stop:
+        store_short(out, place, total)
+    elif count > 0:
+        store_part(out, place, total, 0, count)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -96,30 +95,44 @@ def _put_all(out, start, stop, sums, factors, n, first, n_max, n_pad, same):
     f = load_short(factors[0], 0)
     if same:
         place = start
-        _put_row(out, place, stop, f * s0, 0, n_max, n_max)
+        _put_row(out, place, stop, f * s0, n_max)
         place += n_max
-        _put_row(out, place, stop, f * shift1(s1), 1, n_max, n_max - 1)
+        if n_max > 1:
+            _put_row(out, place, stop, f * shift1(s1), n_max - 1)
         place += n_max - 1
-        _put_row(out, place, stop, f * shift2(s2), 2, n_max, n_max - 2)
+        if n_max > 2:
+            _put_row(out, place, stop, f * shift2(s2), n_max - 2)
         place += n_max - 2
-        _put_row(out, place, stop, f * shift3(s3), 3, n_max, n_max - 3)
+        if n_max > 3:
+            _put_row(out, place, stop, f * shift3(s3), n_max - 3)
         place += n_max - 3
-        _put_row(out, place, stop, f * shift4(s4), 4, n_max, n_max - 4)
+        if n_max > 4:
+            _put_row(out, place, stop, f * shift4(s4), n_max - 4)
         place += n_max - 4
-        _put_row(out, place, stop, f * shift5(s5), 5, n_max, n_max - 5)
+        if n_max > 5:
+            _put_row(out, place, stop, f * shift5(s5), n_max - 5)
         place += n_max - 5
-        _put_row(out, place, stop, f * shift6(s6), 6, n_max, n_max - 6)
+        if n_max > 6:
+            _put_row(out, place, stop, f * shift6(s6), n_max - 6)
         place += n_max - 6
-        _put_row(out, place, stop, f * shift7(s7), 7, n_max, n_max - 7)
+        if n_max > 7:
+            _put_row(out, place, stop, f * shift7(s7), n_max - 7)
     else:
-        _put_row(out, start, stop, f * s0, 0, n_max, n_max)
-        _put_row(out, start + n_max, stop, f * s1, 1, n_max, n_max)
-        _put_row(out, start + 2 * n_max, stop, f * s2, 2, n_max, n_max)
-        _put_row(out, start + 3 * n_max, stop, f * s3, 3, n_max, n_max)
-        _put_row(out, start + 4 * n_max, stop, f * s4, 4, n_max, n_max)
-        _put_row(out, start + 5 * n_max, stop, f * s5, 5, n_max, n_max)
-        _put_row(out, start + 6 * n_max, stop, f * s6, 6, n_max, n_max)
-        _put_row(out, start + 7 * n_max, stop, f * s7, 7, n_max, n_max)
+        _put_row(out, start, stop, f * s0, n_max)
+        if n_max > 1:
+            _put_row(out, start + n_max, stop, f * s1, n_max)
+        if n_max > 2:
+            _put_row(out, start + 2 * n_max, stop, f * s2, n_max)
+        if n_max > 3:
+            _put_row(out, start + 3 * n_max, stop, f * s3, n_max)
+        if n_max > 4:
+            _put_row(out, start + 4 * n_max, stop, f * s4, n_max)
+        if n_max > 5:
+            _put_row(out, start + 5 * n_max, stop, f * s5, n_max)
+        if n_max > 6:
+            _put_row(out, start + 6 * n_max, stop, f * s6, n_max)
+        if n_max > 7:
+            _put_row(out, start + 7 * n_max, stop, f * s7, n_max)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

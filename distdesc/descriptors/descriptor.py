@@ -71,8 +71,8 @@ class Descriptor(Protocol):
         """
         Derivatives of the fingerprints by neighbour positions, the centre held fixed.
 
-        A neighbour exactly on the centre has no direction: derivatives by its own position may be
-        zero there, or not finite in adapters, instead of right.
+        A neighbour exactly on the centre has no direction: in adapters, derivatives by its own
+        position may not be finite there.
 
         Parameters
         ----------
