@@ -86,6 +86,9 @@ class ArraySpec:
         One sentence for whoever opens the store.
     attributes : dict
         Further JSON-compatible attributes of the array.
+    measured : bool
+        Whether the values are measured while computing, such as times, and differ from one
+        computation to the next; all others are the same bytes however often they are computed.
     """
 
     name: str
@@ -97,3 +100,4 @@ class ArraySpec:
     ragged: Ragged | None = None
     description: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
+    measured: bool = False

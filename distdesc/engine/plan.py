@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from distdesc.store.layout import (
     default_chunk_rows,
     default_shard_rows,
     ragged_of,
+    rows_of_slow_shard,
     slot_capacity,
     system_specs,
 )
@@ -86,6 +87,8 @@ class StagePlan:
         Projected peak memory of a worker, in bytes.
     sizes : dict of str to Size
         Bytes of each array.
+    row_seconds : float
+        Expected time of a row, see `Stage.row_seconds`.
     """
 
     layout: StageLayout
@@ -93,6 +96,7 @@ class StagePlan:
     table: NDArray[np.int64]
     memory: int
     sizes: dict[str, Size]
+    row_seconds: float = 0.0
 
     @property
     def size(self) -> Size:
@@ -124,6 +128,19 @@ class StagePlan:
             Their numbers.
         """
         return (self.task(shard) for shard in shards)
+
+    def by_cost(self, shards: Sequence[int]) -> list[int]:
+        """
+        Shards in the order in which to compute them: as given, or the longest first.
+
+        Parameters
+        ----------
+        shards : sequence of int
+            Their numbers.
+        """
+        if not self.row_seconds:
+            return list(shards)
+        return sorted(shards, key=lambda shard: -int(self.table[shard, 3]))
 
 
 def plan_stage(
@@ -157,7 +174,7 @@ def plan_stage(
     n_rows = n_atoms if by_atom else n_structures
     per_row = 0.0 if by_atom else n_atoms / max(1, n_structures)
     weight = per_row * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
-    shard_rows, chunk_rows = _pieces(campaign, outputs, n_rows, weight)
+    shard_rows, chunk_rows = _pieces(campaign, stage, n_rows, weight)
     layout = StageLayout(name, stage.row_kind.value, n_rows, shard_rows, chunk_rows)
     table = shard_table(offsets, layout)
     ragged = ragged_of(outputs)
@@ -190,7 +207,7 @@ def assemble(
     specs = (*outputs, *system_specs(layout.stage, outputs))
     sizes = {s.name: array_size(s, layout.n_rows, n_atoms) for s in specs}
     memory = _memory(stage, layout, specs, int(table[:, 3].max(initial=0)), largest)
-    return StagePlan(layout, specs, table, memory, sizes)
+    return StagePlan(layout, specs, table, memory, sizes, stage.row_seconds)
 
 
 def shard_table(offsets: NDArray[np.int64], layout: StageLayout) -> NDArray[np.int64]:
@@ -251,11 +268,11 @@ def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
             )
 
 
-def _pieces(
-    campaign: Campaign, outputs: tuple[ArraySpec, ...], n_rows: int, weight: float
-) -> tuple[int, int]:
-    options = campaign.store
+def _pieces(campaign: Campaign, stage: Stage, n_rows: int, weight: float) -> tuple[int, int]:
+    options, outputs = campaign.store, stage.outputs()
     shard_rows = options.shard_rows or default_shard_rows(outputs, n_rows, weight)
+    if stage.row_seconds and not options.shard_rows:
+        shard_rows = min(shard_rows, rows_of_slow_shard(stage.row_seconds, n_rows))
     chunk_rows = options.chunk_rows or default_chunk_rows(outputs, shard_rows)
     if shard_rows % chunk_rows:
         raise CampaignError(

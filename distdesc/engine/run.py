@@ -206,7 +206,7 @@ def _execute(
     )
     attempt = partial(run_task, path, plan.digest, versions())
     for stage_plan in plans:
-        tasks = stage_plan.tasks(missing[stage_plan.layout.stage])
+        tasks = stage_plan.tasks(stage_plan.by_cost(missing[stage_plan.layout.stage]))
         for outcome in executor.run(attempt, tasks):
             lock.beat()
             ledger.account(outcome, tell)

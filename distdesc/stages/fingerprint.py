@@ -148,6 +148,11 @@ class Fingerprint:
         return True
 
     @property
+    def row_seconds(self) -> float:
+        """See Stage.row_seconds."""
+        return 0.0
+
+    @property
     def n_columns(self) -> int:
         """Numbers of the fingerprint of one environment, before it is pooled or stored."""
         return self.reduction.n_components if self.reduction else self.descriptor.n_features

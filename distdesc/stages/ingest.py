@@ -69,6 +69,11 @@ class Ingest:
         """See Stage: no, a copy keeps what is odd; only the unreadable is set aside."""
         return False
 
+    @property
+    def row_seconds(self) -> float:
+        """See Stage.row_seconds."""
+        return 0.0
+
     def outputs(self) -> tuple[ArraySpec, ...]:
         """See Stage.outputs."""
         fixed = (

@@ -34,6 +34,16 @@ class Stage(Protocol):
         """Whether structures that fail validation are quarantined before this stage."""
         ...
 
+    @property
+    def row_seconds(self) -> float:
+        """
+        Expected time that a row takes, in s; 0 if it is too short to matter.
+
+        Shards of a stage with slow rows are cut by time, not by size, and those with the most
+        atoms are computed first, so that no worker is left with a long shard at the end.
+        """
+        ...
+
     def outputs(self) -> tuple[ArraySpec, ...]:
         """
         Arrays that the stage writes.

@@ -19,6 +19,9 @@ LARGEST_SHARD_BYTES = 256 * 2**20
 CHUNK_BYTES = 2 * 2**20
 """Aim for the size of a chunk; below 256 kB the overhead of a chunk shows."""
 
+SHARD_SECONDS = 15
+"""Aim for the work of a shard whose rows take long."""
+
 STRING_BYTES = 64
 """Assumed mean size of one text, for projections."""
 
@@ -70,6 +73,25 @@ def default_shard_rows(specs: tuple[ArraySpec, ...], n_rows: int, weight: float 
     by_count = _power_of_two(n_rows / 64)
     least = min(512, _power_of_two(LARGEST_SHARD_BYTES / widest))
     return int(min(max(least, min(by_size, by_count)), 2**18))
+
+
+def rows_of_slow_shard(row_seconds: float, n_rows: int) -> int:
+    """
+    Longest shard, a power of two, of a stage whose rows take long to compute.
+
+    About `SHARD_SECONDS` of work, so that little is lost with a worker and none is left with
+    much at the end; small campaigns are cut in 32 for the same reason, but not below 4 rows,
+    where writing would take more than computing.
+
+    Parameters
+    ----------
+    row_seconds : float
+        Of a row on average; positive.
+    n_rows : int
+        Rows of the campaign.
+    """
+    by_time = _power_of_two(SHARD_SECONDS / row_seconds)
+    return max(4, min(by_time, _power_of_two(n_rows / 32)))
 
 
 def default_chunk_rows(specs: tuple[ArraySpec, ...], shard_rows: int) -> int:
