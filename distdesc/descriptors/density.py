@@ -9,7 +9,7 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.descriptors.radial import zernike_coefficients
+from distdesc.descriptors.zernike import zernike_coefficients
 
 
 def tensors(order: int) -> Iterator[tuple[int, int, int]]:

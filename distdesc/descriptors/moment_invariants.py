@@ -19,7 +19,7 @@ from distdesc.descriptors.invariants import (
     contraction_table,
     feature_name,
 )
-from distdesc.descriptors.radial import zernike_coefficients
+from distdesc.descriptors.zernike import zernike_coefficients
 from distdesc.descriptors.selection import full_set, independent_set
 from distdesc.descriptors.species import Species
 from distdesc.errors import CampaignError

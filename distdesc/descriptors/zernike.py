@@ -1,4 +1,4 @@
-"""Radial parts of density expansions: the Zernike polynomials of the unit ball."""
+"""The radial Zernike polynomials of the unit ball, exactly."""
 
 from __future__ import annotations
 
