@@ -19,9 +19,9 @@ from distdesc.descriptors.invariants import (
     contraction_table,
     feature_name,
 )
-from distdesc.descriptors.zernike import zernike_coefficients
 from distdesc.descriptors.selection import full_set, independent_set
 from distdesc.descriptors.species import Species
+from distdesc.descriptors.zernike import zernike_coefficients
 from distdesc.errors import CampaignError
 from distdesc.structures.environment import Environments
 
