@@ -15,11 +15,14 @@ from distdesc.errors import CampaignError
 
 Basis = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
+Made = tuple[Basis, float, float]
+"""Functions, where the last of them has ended, and how far each is smooth at least; in Å."""
+
 REACH = 9.5
 """Half width of a Gaussian in units of sigma: beyond, it is below rounding."""
 
 NODES = 14
-"""Of the quadrature over one sigma of a Gaussian; 12 already agree to rounding."""
+"""Of the quadrature over one sigma of a Gaussian, or less; 12 already agree to rounding."""
 
 WEIGHT_AT_RADIUS = 1e-3
 """Of a Gaussian-type function of dscribe's convention at its own radius."""
@@ -70,12 +73,12 @@ class RadialBasis:
             Values of the basis if `sigma` is zero, in 1/Å^(3/2); else its overlaps with a
             Gaussian.
         """
-        basis, end = BASES[self.kind](self.n_max, self.l_max, self.radius)
+        basis, end, smooth = BASES[self.kind](self.n_max, self.l_max, self.radius)
         if self.sigma == 0:
             return basis(distances)
         height = 1.0 if self.kind == "gto_dscribe" else (pi * self.sigma**2) ** -0.75
         farthest = float(np.max(distances, initial=0.0)) + REACH * self.sigma
-        x, weight = _quadrature(min(end, farthest), self.sigma)
+        x, weight = _quadrature(min(end, farthest), min(self.sigma, smooth))
         functions = basis(x) * (4 * pi * height * weight * x * x)[:, None, None]
         values = np.empty((len(distances), self.l_max + 1, self.n_max))
         for first in range(0, len(distances), 256):  # keeps the table of overlaps in the cache
@@ -87,10 +90,10 @@ class RadialBasis:
         return values
 
 
-def _quadrature(end: float, sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places and weights of a rule for Gaussians times smooth functions from 0 to `end`."""
+def _quadrature(end: float, panel: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places and weights of a rule from 0 to `end` for what is smooth over the length `panel`."""
     place, weight = np.polynomial.legendre.leggauss(NODES)
-    n_panels = max(1, ceil(end / sigma))
+    n_panels = max(1, ceil(end / panel))
     half = 0.5 * end / n_panels
     middles = half * (2 * np.arange(n_panels) + 1)
     x = (middles[:, None] + half * place).ravel()
@@ -114,12 +117,12 @@ def _scaled_bessel(l_max: int, z: NDArray[np.float64]) -> NDArray[np.float64]:
     first = 1.0  # (2 l + 1)!!
     for l in range(l_max + 1):
         first *= 2 * l + 1
-        values[l][small] = z[small] ** l / first
+        values[l][small] = z[small] ** l / first * np.exp(-z[small])
     return values[: l_max + 1]
 
 
 @cache
-def _gto(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
+def _gto(n_max: int, l_max: int, radius: float) -> Made:
     powers = np.arange(n_max)
     widths = radius * np.sqrt(np.maximum(powers, 1)) / n_max
     exponents = 0.5 / widths**2
@@ -133,22 +136,25 @@ def _gto(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
         values = r[:, None] ** powers * np.exp(-exponents * r[:, None] ** 2) @ mix
         return np.repeat(values[:, None], l_max + 1, axis=1)
 
-    return basis, np.inf
+    return basis, _end(widths, powers), float(np.min(widths))
 
 
 @cache
-def _gto_dscribe(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
+def _gto_dscribe(n_max: int, l_max: int, radius: float) -> Made:
     if radius <= 1:
         raise CampaignError(
             f'basis_radius must be above 1 Å for radial "gto_dscribe", got {radius}'
         )
     radii = np.linspace(1.0, radius, n_max)
-    exponents, mixes = [], []
+    exponents, mixes, ends, finest = [], [], [], np.inf
     for l in range(l_max + 1):
         alpha = -np.log(WEIGHT_AT_RADIUS / radii**l) / radii**2
         overlap = 0.5 * gamma(l + 1.5) * (alpha[:, None] + alpha) ** -(l + 1.5)
         exponents.append(alpha)
         mixes.append(_inverse_root(overlap))
+        widths = (2 * alpha) ** -0.5
+        ends.append(_end(widths, np.full(n_max, l)))
+        finest = min(finest, float(np.min(widths)))
 
     def basis(r: NDArray[np.float64]) -> NDArray[np.float64]:
         parts = [
@@ -157,7 +163,12 @@ def _gto_dscribe(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
         ]
         return np.stack(parts, axis=1)
 
-    return basis, np.inf
+    return basis, max(ends), finest
+
+
+def _end(widths: NDArray[np.float64], powers: NDArray[np.int64]) -> float:
+    """Where ``r**(p + 2) exp(-r**2 / 2 s**2)`` is below rounding, for all widths s and powers p."""
+    return float(np.max(widths * (np.sqrt(powers + 2) + REACH)))
 
 
 def _inverse_root(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -178,7 +189,7 @@ def _inverse_root(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @cache
-def _laplacian(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
+def _laplacian(n_max: int, l_max: int, radius: float) -> Made:
     zeros = _bessel_zeros(l_max, n_max)
     norms = np.stack(
         [sqrt(2 / radius**3) / np.abs(spherical_jn(l + 1, zeros[l])) for l in range(l_max + 1)]
@@ -190,7 +201,7 @@ def _laplacian(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
         ]
         return np.stack(parts, axis=1)
 
-    return basis, radius
+    return basis, radius, radius / (n_max + 0.5 * l_max)
 
 
 def _bessel_zeros(l_max: int, n_zeros: int) -> NDArray[np.float64]:
@@ -210,7 +221,7 @@ def _bessel_zeros(l_max: int, n_zeros: int) -> NDArray[np.float64]:
 
 
 @cache
-def _zernike(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
+def _zernike(n_max: int, l_max: int, radius: float) -> Made:
     k = np.arange(n_max)
 
     def basis(r: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,10 +234,10 @@ def _zernike(n_max: int, l_max: int, radius: float) -> tuple[Basis, float]:
         ]
         return np.stack(parts, axis=1)
 
-    return basis, radius
+    return basis, radius, radius / (n_max + 0.5 * l_max)
 
 
-BASES: dict[str, Callable[[int, int, float], tuple[Basis, float]]] = {
+BASES: dict[str, Callable[[int, int, float], Made]] = {
     "gto": _gto,
     "gto_dscribe": _gto_dscribe,
     "laplacian": _laplacian,

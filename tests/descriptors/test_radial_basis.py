@@ -7,7 +7,7 @@ from math import gamma, pi, sqrt
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.special import hyp1f1, spherical_in
+from scipy.special import hyp1f1, ive, spherical_in
 
 from distdesc.descriptors.radial_basis import BASES, RadialBasis, dscribe_padding
 from distdesc.errors import CampaignError
@@ -18,7 +18,7 @@ RADIUS = 5.0
 @pytest.mark.parametrize("kind", BASES)
 @pytest.mark.parametrize(("n_max", "l_max"), [(1, 0), (6, 4), (12, 6)])
 def test_a_basis_is_orthonormal_with_the_weight_of_the_sphere(kind, n_max, l_max):
-    basis, end = BASES[kind](n_max, l_max, RADIUS)
+    basis, end, _ = BASES[kind](n_max, l_max, RADIUS)
     stop = min(end, 60.0)
     place, weight = np.polynomial.legendre.leggauss(1500)
     r, weight = 0.5 * stop * (place + 1), 0.5 * stop * weight
@@ -31,7 +31,7 @@ def test_a_basis_is_orthonormal_with_the_weight_of_the_sphere(kind, n_max, l_max
 
 
 def test_eigenstates_of_the_laplacian_vanish_at_the_surface():
-    basis, _ = BASES["laplacian"](9, 12, RADIUS)
+    basis, *_ = BASES["laplacian"](9, 12, RADIUS)
     assert np.abs(basis(np.array([RADIUS]))).max() < 1e-13
 
 
@@ -62,7 +62,7 @@ def test_gaussian_type_orbitals_are_smeared_as_the_closed_form_says():
 def test_other_functions_are_smeared_as_the_integral_says(kind):
     sigma, r = 0.7, 3.6
     values = RadialBasis(kind, 3, 2, RADIUS, sigma)(np.array([r]))[0]
-    basis, _ = BASES[kind](3, 2, RADIUS)
+    basis, *_ = BASES[kind](3, 2, RADIUS)
     for l in range(3):
         for n in range(3):
 
@@ -74,6 +74,31 @@ def test_other_functions_are_smeared_as_the_integral_says(kind):
             whole = quad(integrand, 0, RADIUS, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
             expected = 4 * pi * (pi * sigma**2) ** -0.75 * whole
             assert values[l, n] == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.5, 8.0])
+@pytest.mark.parametrize(("kind", "n_max", "l_max"), [
+    ("gto", 8, 6), ("gto_dscribe", 6, 6), ("laplacian", 12, 6), ("zernike", 6, 3),
+])  # fmt: skip
+def test_a_wide_gaussian_does_not_make_the_quadrature_coarse(kind, n_max, l_max, sigma):
+    r = np.array([0.0, 1.7, 4.9])
+    values = RadialBasis(kind, n_max, l_max, RADIUS, sigma)(r)
+    basis, end, _ = BASES[kind](n_max, l_max, RADIUS)
+    place, weight = np.polynomial.legendre.leggauss(1000)
+    x, weight = 0.5 * end * (place + 1), 0.5 * end * weight
+    height = 1.0 if kind == "gto_dscribe" else (pi * sigma**2) ** -0.75
+    functions = basis(x) * (4 * pi * height * weight * x * x)[:, None, None]
+    for l in range(l_max + 1):
+        bessel = ive(l + 0.5, x * r[:, None] / sigma**2 + 1e-30)
+        bessel *= np.sqrt(0.5 * pi / (x * r[:, None] / sigma**2 + 1e-30))
+        expected = (np.exp(-0.5 * ((x - r[:, None]) / sigma) ** 2) * bessel) @ functions[:, l]
+        assert np.allclose(values[:, l], expected, atol=1e-12 * np.abs(values).max())
+
+
+def test_the_average_over_directions_is_flat_at_the_centre():
+    values = RadialBasis("laplacian", 4, 1, RADIUS, 0.3)(np.array([0.0, 1e-10, 1e-9, 1e-8]))
+    assert np.allclose(values[:, 0], values[0, 0], rtol=1e-12, atol=0)
+    assert np.allclose(values[1:, 1] / values[3, 1], [[0.01], [0.1], [1.0]], rtol=1e-9, atol=0)
 
 
 def test_a_narrow_gaussian_is_a_point():
