@@ -264,5 +264,5 @@ def _mixing_rows(mixing: Mixing) -> tuple[NDArray[Any], ...]:
     """Nonzero weights of each element: where they start, their channels, and they themselves."""
     matrix = mixing.matrix()
     numbers, channels = np.nonzero(matrix)
-    start = np.searchsorted(numbers, np.arange(len(matrix) + 1))
+    start = np.searchsorted(numbers, np.arange(257))  # of every number that a byte holds
     return start, channels, matrix[numbers, channels]

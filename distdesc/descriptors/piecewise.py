@@ -70,7 +70,7 @@ def piecewise(functions: Functions, edge: float, stop: float) -> Piecewise:
     Raises
     ------
     CampaignError
-        If the functions vary too fast for `MOST_PIECES` intervals.
+        If the functions vary too fast for `MOST_PIECES` intervals, or are rounded too much.
     """
     inner = _pieces(functions, 0.0, edge)
     outer = _pieces(functions, edge, stop)
@@ -106,6 +106,6 @@ def _pieces(functions: Functions, start: float, stop: float) -> NDArray[np.float
             return coefficients
         n_pieces, before = 2 * n_pieces, worst
     raise CampaignError(
-        f"sigma is too small, or n_max or l_max too large: the radial functions vary too fast "
-        f"for {MOST_PIECES} pieces"
+        f"sigma is too small or too large, or n_max or l_max too large: the radial functions vary "
+        f"too fast for {MOST_PIECES} pieces, or are lost in rounding"
     )

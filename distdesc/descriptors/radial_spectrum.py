@@ -71,14 +71,7 @@ class RadialSpectrum(DensityExpansion):
         self, environments: Environments
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
         """See BlockDescriptor.compute_blocks."""
-        touched = self.mixing() != 0
-        distances = np.linalg.norm(environments.vectors, axis=1)
-        owners = np.repeat(np.arange(len(environments)), np.diff(environments.offsets))
-        near = distances < self.cutoff
-        occurs = np.zeros((len(environments), touched.shape[1]), dtype=bool)
-        np.logical_or.at(occurs, owners[near], touched[environments.numbers[near]])
-        if self.include_centre:
-            occurs |= touched[environments.centre_numbers]
+        every = self.coefficients(environments)[:, :, 0]
+        occurs = every.any(axis=2)
         rows, blocks = np.nonzero(occurs)
-        values = self.coefficients(environments)[rows, blocks, 0]
-        return occurs.sum(axis=1, dtype=np.int32), blocks.astype(np.int32), values
+        return occurs.sum(axis=1, dtype=np.int32), blocks.astype(np.int32), every[rows, blocks]

@@ -202,6 +202,32 @@ def test_with_a_hard_cutoff_a_neighbour_counts_fully_up_to_there_and_not_at_all_
     assert largest_error(inside, edge) > 1e-3
 
 
+@pytest.mark.parametrize("kind", [PowerSpectrum, RadialSpectrum])
+def test_blocks_are_all_there_is_whatever_the_last_bit_of_a_distance_at_the_cutoff(kind):
+    hard = kind(cutoff=5.0, n_max=2, elements=("H", "C"), cutoff_function="none")
+    directions = np.random.default_rng(1).normal(size=(100, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    edges = [(5.0 * direction, [1]) for direction in directions]
+    edges += [(np.nextafter(5.0, 0.0) * direction, [6]) for direction in directions]
+    environments = batch([(np.vstack([v, [1.0, 1.0, 1.0]]), [*z, 6]) for v, z in edges])
+    counts, blocks, values = hard.compute_blocks(environments)
+    dense = np.zeros((len(environments), hard.n_features))
+    owners = np.repeat(np.arange(len(environments)), counts)
+    for row, block, found in zip(owners, blocks, values, strict=True):
+        start, stop = hard.block_starts[block : block + 2]
+        dense[row, start:stop] = found[: stop - start]
+    assert np.array_equal(dense, hard.compute(environments))
+
+
+@pytest.mark.parametrize("number", [0, 119, 255])
+def test_a_number_that_is_no_element_has_no_weight(number):
+    strange = batch([([[1.0, 1.0, 1.0]], [number])], centre_number=number)
+    for species in ({"elements": ("H",)}, {"species": "none"}):
+        spectrum = PowerSpectrum(n_max=2, l_max=2, include_centre=True, **species)
+        assert not np.any(spectrum.compute(strange))
+        assert not np.any(spectrum.jacobian(strange))
+
+
 def test_two_hundred_neighbours_are_as_good_as_few(descriptor):
     vectors, numbers = random_environment(np.random.default_rng(6), 200, descriptor.cutoff)
     jacobian = assert_same_turned(descriptor, vectors, numbers, value=1e-12)
