@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode.marching import March
-from distdesc.decode.moment_problem import MomentMatrix, capacity
-from distdesc.decode.polish import fingerprint_of, polish
-from distdesc.descriptors.cutoff import ShiftedCosine
+from distdesc.decode.atoms import NOTHING, Candidate
+from distdesc.decode.match import match
+from distdesc.decode.moment_problem import capacity
+from distdesc.decode.roads import Roads
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
 from distdesc.errors import CampaignError, StructureError
+
+SINGLE = 6e-8
+"""Relative error of single precision."""
+
+APPROXIMATE = 1e-3
+"""Residual beyond which a structure is not worth showing."""
+
+MOST_ATOMS = 200
+"""In a search, so that a wild fingerprint does not exhaust the memory."""
+
+ALGEBRA, COMPLETION, SEARCH = "algebra", "completion", "search"
 
 
 class Verdict(Enum):
@@ -71,40 +83,44 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """Points that may be the answer, in units of the radius."""
-
-    points: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    numbers: NDArray[np.int32]
-    residual: float
-    condition: float
-
-
-NOTHING = _Candidate(np.empty((0, 3)), np.empty(0), np.empty(0, np.int32), np.inf, np.inf)
-
-
-@dataclass(frozen=True)
 class Decoder:
     """
-    Turns fingerprints of `MomentInvariants` back into atoms, by algebra alone.
+    Turns fingerprints of `MomentInvariants` back into atoms.
+
+    Nothing but the fingerprint and the descriptor's configuration is asked. With the invariants
+    ``"full"`` the moments are solved for level by level, and atoms follow from the moments, both
+    by linear algebra; where a symmetry stops that, levels are searched from random starts; what
+    is left, and all of ``"independent"``, is a fit of atoms from random places.
 
     Parameters
     ----------
     descriptor : MomentInvariants
-        What the fingerprints were made with: one density, invariants ``"full"``, and elements,
-        between whose weights the decoder chooses.
+        What the fingerprints were made with: one density, and elements, between whose weights
+        the decoder chooses.
     tolerance : float
         Relative residual up to which a structure is called exact.
+    noise : float
+        Relative error of the features to expect; that of single precision is noticed unasked.
     tries : int
-        Frames and completions to try where the environment is symmetric.
+        Passes with random starts of levels where the environment is symmetric.
+    starts : int
+        Random starts of atoms after that.
+    confirm : int
+        Further passes after a search that has found an answer, for another with the same
+        fingerprint.
+    n_atoms : int
+        Number of atoms, if it is known; 0 if not.
     seed : int
         Of the starts; results are the same for the same seed.
     """
 
     descriptor: MomentInvariants
     tolerance: float = 1e-8
-    tries: int = 8
+    noise: float = 0.0
+    tries: int = 6
+    starts: int = 12
+    confirm: int = 0
+    n_atoms: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,17 +130,27 @@ class Decoder:
             )
         if self.descriptor.species == "channels":
             raise CampaignError('species must be "weights" or "none" to decode, got "channels"')
-        if self.descriptor.invariants != "full":
-            raise CampaignError(
-                f'invariants must be "full" to decode, got "{self.descriptor.invariants}"'
-            )
         if self.descriptor.order < 3:
             raise CampaignError(f"order must be at least 3 to decode, got {self.descriptor.order}")
+        if np.min(self._table) <= 0:
+            raise CampaignError(f"weights must be positive to decode, got {np.min(self._table)}")
+        for name in ("tolerance", "noise"):
+            value = getattr(self, name)
+            if not 0 <= value < 0.1:
+                raise CampaignError(f"{name} must be from 0 to 0.1, got {value}")
+        for name in ("tries", "starts", "confirm", "n_atoms", "seed"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise CampaignError(f"{name} must be an integer of at least 0, got {value!r}")
 
     @property
     def capacity(self) -> int:
-        """Atoms in general position that can be found."""
+        """Atoms in general position that algebra can find."""
         return capacity(self.descriptor.order)
+
+    @property
+    def _table(self) -> NDArray[np.float64]:
+        return self.descriptor.weight_table()[list(self.descriptor.accepted_numbers)]
 
     def decode(self, fingerprint: NDArray[np.float64]) -> Decoded:
         """
@@ -141,18 +167,48 @@ class Decoder:
             If it is no fingerprint of this descriptor: wrong length, or not finite.
         """
         started = time.perf_counter()
-        fingerprint = self._checked(fingerprint)
-        rng = np.random.default_rng(self.seed)
-        best, road = NOTHING, "none"
-        march = March(self.descriptor)
-        tries = march.solutions(fingerprint, rng, self.tries, max(1e-8, self.tolerance))
-        for attempt, (moments, _) in enumerate(tries):
-            found = self._atoms(moments, fingerprint)
-            if found.residual < best.residual:
-                best, road = found, "marching" if attempt == 0 else f"marching {attempt + 1}"
-            if best.residual <= self.tolerance:
+        values = self._checked(fingerprint)
+        noise = self.noise
+        if np.array_equal(values, values.astype(np.float32)):
+            noise = max(noise, SINGLE)
+        roads = Roads(self.descriptor, self.tolerance, noise)
+        found: list[tuple[str, Candidate]] = []
+        since = 0
+        for road, candidate in self._candidates(roads, values):
+            if candidate.residual > self.tolerance or not roads.chemistry.sensible(candidate):
+                if candidate.residual < 1:
+                    found.append((road, candidate))
+                since += bool(since)
+            else:
+                found.append((road, candidate))
+                since += 1
+            if since > (0 if road == ALGEBRA else self.confirm):
                 break
-        return self._judged(best, road, time.perf_counter() - started)
+        return self._judged(roads, found, time.perf_counter() - started)
+
+    def _candidates(
+        self, roads: Roads, fingerprint: NDArray[np.float64]
+    ) -> Iterator[tuple[str, Candidate]]:
+        """Candidates of all roads, the straightest first."""
+        rng = np.random.default_rng(self.seed)
+        if fingerprint[0] <= 0:
+            return
+        sizes = self._sizes(fingerprint)
+        if self.descriptor.invariants == "full":
+            yield from ((ALGEBRA, c) for c in roads.algebra(fingerprint))
+            yield from ((COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries))
+        yield from ((SEARCH, c) for c in roads.search(fingerprint, rng, self.starts, sizes))
+
+    def _sizes(self, fingerprint: NDArray[np.float64]) -> list[int]:
+        """Numbers of atoms that can have the total weight, the largest first."""
+        if self.n_atoms:
+            return [self.n_atoms]
+        total = 4 * np.pi / 3 * fingerprint[0]
+        least = total / np.max(self._table) if self.descriptor.smoothing == 0 else 1.0
+        most = total / np.min(self._table) * (1 if self.descriptor.smoothing == 0 else 1.5)
+        first = max(1, int(np.ceil(least - 1e-3)))
+        last = min(int(most + 1e-3), MOST_ATOMS)
+        return list(range(last, first - 1, -1))
 
     def _checked(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
         wanted = self.descriptor.n_features
@@ -162,84 +218,56 @@ class Decoder:
                 {0: f"fingerprint must have shape ({wanted},), the {wanted} features of order "
                     f"{self.descriptor.order}, got {values.shape}"}
             )  # fmt: skip
-        bad = np.flatnonzero(~np.isfinite(values))
+        bad = np.flatnonzero(~(np.abs(values) < 1e100))
         if len(bad):
             raise StructureError(
                 {0: f"fingerprint must be finite, got {values[bad[0]]} as feature {bad[0]}"}
             )
         return values
 
-    def _atoms(self, moments: NDArray[np.float64], fingerprint: NDArray[np.float64]) -> _Candidate:
-        """Best set of atoms for some moments."""
-        matrix = MomentMatrix(moments, self.descriptor.order)
-        best = NOTHING
-        if not matrix.eigenvalues[0] > 0:
-            return best
-        for rank in matrix.ranks()[:4]:
-            points, weights = matrix.points(rank)
-            if not np.all(np.linalg.norm(points, axis=1) < 1.1):
-                continue
-            found = self._refined(points, weights, fingerprint)
-            if found.residual < best.residual:
-                spread = matrix.eigenvalues[0] / matrix.eigenvalues[rank - 1]
-                best = _Candidate(
-                    found.points, found.weights, found.numbers, found.residual, float(spread)
-                )
-            if best.residual <= self.tolerance:
-                break
-        return best
-
-    def _refined(
-        self,
-        points: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        fingerprint: NDArray[np.float64],
-    ) -> _Candidate:
-        """Points and weights closer to the fingerprint, then elements for the weights."""
-        scale = float(np.max(np.abs(fingerprint)))
-        off = np.max(np.abs(fingerprint_of(self.descriptor, points, weights) - fingerprint))
-        if off > 0.3 * scale:
-            return NOTHING
-        if off > 1e-9 * scale:
-            points, weights, _ = polish(self.descriptor, fingerprint, points, weights, True)
-        numbers = self._elements(points, weights)
-        settled = self._weights(points, numbers)
-        residual = fingerprint_of(self.descriptor, points, settled) - fingerprint
-        worst = float(np.max(np.abs(residual)) / scale)
-        if worst > 1e-10:
-            points, _, worst = polish(self.descriptor, fingerprint, points, settled, False)
-        return _Candidate(points, weights, numbers, worst, np.inf)
-
-    def _elements(
-        self, points: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> NDArray[np.int32]:
-        """Elements with the nearest weights, what the cutoff function takes added again."""
-        accepted = np.array(self.descriptor.accepted_numbers)
-        table = self.descriptor.weight_table()[accepted]
-        plain = weights / np.maximum(self._decay(points), 1e-12)
-        nearest = np.argmin(np.abs(plain[:, None] - table), axis=1)
-        return accepted[nearest].astype(np.int32)
-
-    def _weights(
-        self, points: NDArray[np.float64], numbers: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
-        return self.descriptor.weight_table()[numbers] * self._decay(points)
-
-    def _decay(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Cutoff function at some points."""
-        cutoff = ShiftedCosine(self.descriptor.cutoff, self.descriptor.smoothing)
-        return cutoff(np.linalg.norm(points, axis=1) * self.descriptor.cutoff)
-
-    def _judged(self, best: _Candidate, road: str, seconds: float) -> Decoded:
-        if best.residual <= self.tolerance:
+    def _judged(self, roads: Roads, found: list[tuple[str, Candidate]], seconds: float) -> Decoded:
+        """The best of what was found, and what it is worth."""
+        road, best = min(found, key=lambda pair: pair[1].residual, default=("none", NOTHING))
+        others: list[tuple[str, Candidate]] = []
+        if best.residual <= self.tolerance and roads.chemistry.sensible(best):
             verdict, reason = Verdict.EXACT, ""
-        elif best.residual <= 1e-2:
+            others = self._others(roads, best, found)
+            if others:
+                verdict = Verdict.AMBIGUOUS
+                reason = f"{len(others)} other structures have this fingerprint too"
+        elif best.residual <= max(APPROXIMATE, 10 * self.noise):
             verdict = Verdict.APPROXIMATE
             reason = f"the fingerprint is reproduced to {best.residual:.1e} only"
+            if not roads.chemistry.sensible(best):
+                reason = "atoms are beyond the cutoff or coincide; " + reason
         else:
-            best, verdict = NOTHING, Verdict.FAILED
-            names = ", ".join(SYMBOLS[z] for z in self.descriptor.accepted_numbers[:10])
-            reason = f"no structure of at most {self.capacity} atoms of {names} is near"
+            road, best, verdict = road, replace(NOTHING, residual=best.residual), Verdict.FAILED
+            elements = [SYMBOLS[z] for z in self.descriptor.accepted_numbers]
+            names = ", ".join(elements) if len(elements) < 10 else "any elements"
+            reason = f"no structure of at most {self.capacity} atoms of {names} was found"
+        alternatives = tuple(self._decoded(r, c, verdict, reason, seconds) for r, c in others)
+        return replace(self._decoded(road, best, verdict, reason, seconds), others=alternatives)
+
+    def _others(
+        self, roads: Roads, best: Candidate, found: list[tuple[str, Candidate]]
+    ) -> list[tuple[str, Candidate]]:
+        """Different structures with the same fingerprint."""
+        kept: list[tuple[str, Candidate]] = []
+        for road, candidate in found:
+            if candidate.residual > self.tolerance or not roads.chemistry.sensible(candidate):
+                continue
+            if all(self._differ(candidate, other) for other in (best, *(c for _, c in kept))):
+                kept.append((road, candidate))
+        return kept
+
+    def _differ(self, one: Candidate, other: Candidate) -> bool:
+        radius, mirror = self.descriptor.cutoff, not self.descriptor.parity_odd
+        off = match(one.points * radius, one.numbers, other.points * radius, other.numbers, mirror)
+        return off.max_error > 1e-2 or not off.species_ok
+
+    def _decoded(
+        self, road: str, best: Candidate, verdict: Verdict, reason: str, seconds: float
+    ) -> Decoded:
         return Decoded(
             best.points * self.descriptor.cutoff, best.numbers, best.weights, verdict, reason,
             best.residual, road, best.condition, seconds,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lstsq
-from scipy.optimize import least_squares
 
+from distdesc.decode.descent import descend
 from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.density import n_moments, tensors
 from distdesc.descriptors.invariants import ContractionTable, Invariant, contraction_table
-from distdesc.descriptors.moment_invariants import MomentInvariants
+from distdesc.descriptors.selection import full_set
 
-CUTS = (1e-8, 1e-5, 1e-3, 1e-4, 1e-2)
+CUTS = (1e-8, 1e-5, 1e-3, 1e-2)
 """What counts as zero, relative: moments of an l, singular values of its linear equations."""
 
-STARTS = 12
-"""Random starts where linear algebra does not suffice."""
+STARTS = 8
+"""Random starts of a level where linear algebra does not suffice."""
+
+STEPS = 40
+"""Of each of them, at most."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class _Level:
     ----------
     features : ndarray of int
         Features whose largest l this is.
+    invariants : tuple of Invariant
+        The same.
     table : ContractionTable
         Of these features.
     moments : ndarray of int
@@ -43,27 +47,16 @@ class _Level:
     """
 
     features: NDArray[np.int64]
+    invariants: tuple[Invariant, ...]
     table: ContractionTable
     moments: NDArray[np.int64]
     linear: tuple[tuple[NDArray[np.int64], slice], ...]
     grams: NDArray[np.int64]
 
-    def values(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Features of this level."""
-        out = np.empty((1, len(self.features)))
-        _moment_kernels.contractions(moments[None], self.table, out)
-        return out[0]
-
-    def jacobian(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Derivatives of the features of this level by all moments."""
-        out = np.empty((1, len(self.features), len(moments)))
-        _jacobian_kernels.contraction_jacobians(moments[None], self.table, out)
-        return out[0]
-
 
 class March:
     """
-    Solves the invariants of a descriptor for the moments ("frequency marching").
+    Solves invariants for the moments, by "frequency marching".
 
     Invariants of degree three that hold one tensor of angular momentum l, and two of lower ones
     that are known, are linear equations for it. The lowest l fixes the frame. Where a symmetric
@@ -72,48 +65,64 @@ class March:
 
     Parameters
     ----------
-    descriptor : MomentInvariants
-        With the invariants ``"full"`` and one density.
+    invariants : tuple of Invariant
+        A full set of one density, of any order.
+    order : int
+        Largest n of the moments to solve for; invariants of larger ones are left alone, and so
+        are pseudoscalars.
     """
 
-    def __init__(self, descriptor: MomentInvariants) -> None:
-        self.order = descriptor.order
-        self.levels = _levels(descriptor)
+    def __init__(self, invariants: tuple[Invariant, ...], order: int) -> None:
+        self.order = order
+        self.levels = _levels(invariants, order)
+        self._together: dict[tuple[int, int], tuple[NDArray[np.int64], ContractionTable]] = {}
 
-    def solutions(
-        self, fingerprint: NDArray[np.float64], rng: np.random.Generator, tries: int, goal: float
-    ) -> Iterator[tuple[NDArray[np.float64], float]]:
+    def solve(
+        self,
+        fingerprint: NDArray[np.float64],
+        goal: float,
+        cut: float,
+        rng: np.random.Generator | None,
+    ) -> NDArray[np.float64] | None:
         """
-        Moments that have a fingerprint, each with its largest relative residual of any level.
+        Moments that have a fingerprint, shape (n_moments(order),), in a frame of their own.
 
         Parameters
         ----------
         fingerprint : ndarray, shape (n_features,), float64
-            What to solve.
-        rng : numpy.random.Generator
-            Of the starts.
-        tries : int
-            Solutions to try; the first is the only one where every level is linear.
+            What to solve, of all invariants.
         goal : float
             Relative residual at which a level counts as solved.
+        cut : float
+            What counts as zero, relative; one of `CUTS`.
+        rng : numpy.random.Generator or None
+            Of the starts; None to go by linear algebra alone.
 
-        Yields
-        ------
-        moments : ndarray, shape (n_moments(order),), float64
-            In a frame of its own.
-        residual : float
-            Relative.
+        Returns
+        -------
+        ndarray or None
+            None if a level could not be solved.
         """
-        for attempt in range(tries):
-            state = _State(
-                np.zeros(n_moments(self.order)), fingerprint, self.levels, rng, goal,
-                CUTS[attempt % len(CUTS)],
-            )  # fmt: skip
-            for l in range(self.order + 1):
-                state.advance(l)
-            yield state.moments, state.residual
-            if state.unique:
-                return
+        state = _State(self, np.zeros(n_moments(self.order)), fingerprint, goal, cut, rng)
+        solved = all(state.advance(l) for l in range(self.order + 1))
+        return state.moments if solved else None
+
+    def together(self, first: int, last: int) -> tuple[NDArray[np.int64], ContractionTable]:
+        """
+        Features of several levels, and their table.
+
+        Parameters
+        ----------
+        first, last : int
+            Lowest and highest l.
+        """
+        if (first, last) not in self._together:
+            levels = self.levels[first : last + 1]
+            chosen = [v for level in levels for v in level.invariants]
+            features = np.concatenate([level.features for level in levels])
+            table = contraction_table(chosen, tuple(tensors(self.order)), 1)
+            self._together[first, last] = (features, table)
+        return self._together[first, last]
 
 
 @dataclass
@@ -123,55 +132,48 @@ class _State:
 
     Parameters
     ----------
+    march : March
+        Holds the levels.
     moments : ndarray
         Those of the levels solved; zero beyond.
-    fingerprint : ndarray
-        What to solve.
-    levels : tuple of _Level
-        All of them.
-    rng : numpy.random.Generator
-        Of the starts.
-    goal : float
-        Relative residual at which a level counts as solved.
-    cut : float
-        What counts as zero, relative.
+    fingerprint, goal, cut, rng
+        As `March.solve` takes them.
+    open : tuple of int
+        Levels that were not solved by linear algebra.
     """
 
+    march: March
     moments: NDArray[np.float64]
     fingerprint: NDArray[np.float64]
-    levels: tuple[_Level, ...]
-    rng: np.random.Generator
     goal: float
     cut: float
+    rng: np.random.Generator | None
     open: tuple[int, ...] = ()
-    residual: float = 0.0
-    unique: bool = True
 
-    def advance(self, l: int) -> None:
-        """Solve the next level, by linear algebra if that suffices."""
-        level = self.levels[l]
+    def advance(self, l: int) -> bool:
+        """Solve the next level, by linear algebra if that suffices; whether it is solved."""
+        level = self.march.levels[l]
         target = self.fingerprint[level.features]
         if l == 0:
             self.moments[level.moments] = target[: len(level.moments)]
-            return
+            return True
         scale = float(np.max(np.abs(target[level.grams]), initial=0.0))
         if scale <= (self.cut * self.moments[0]) ** 2:
-            self.unique = False
-            return
+            return True  # nothing of this l
         start = _frame(level, target) if l == 1 else self._linear(level, target)
         self.moments[level.moments] = start
-        gram = np.abs(level.values(self.moments)[level.grams] - target[level.grams])
-        off = float(np.max(gram) / scale)
-        if off > self.goal:
-            self.unique = False
-            self.open = (*self.open, l)
-            off = self._search(l, start)
-        self.residual = max(self.residual, off)
+        gram = np.abs(_values(self.moments, level.table)[level.grams] - target[level.grams])
+        if float(np.max(gram)) <= self.goal * scale:
+            return True
+        if self.rng is None:
+            return False
+        self.open = (*self.open, l)
+        return self._search(l, start, self.rng)
 
     def _linear(self, level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shortest solution of the linear equations of a level."""
         solution = np.zeros(len(level.moments))
-        jacobian = level.jacobian(self.moments)[:, level.moments]
+        jacobian = _slopes(self.moments, level.table)[:, level.moments]
         for rows, columns in level.linear:
             if len(rows):
                 equations = jacobian[rows, columns]
@@ -181,52 +183,60 @@ class _State:
                 )[0]  # fmt: skip
         return solution
 
-    def _search(self, l: int, start: NDArray[np.float64]) -> float:
+    def _search(self, l: int, start: NDArray[np.float64], rng: np.random.Generator) -> bool:
         """Solve this level, then all that are not settled together, from random starts."""
-        best, least = self.moments.copy(), np.inf
+        known = self.moments.copy()
         for attempt in range(STARTS):
-            together = self.open if attempt >= STARTS // 3 else (l,)
-            if attempt >= STARTS // 3 and len(self.open) == 1:
-                together = (l,)
-            guess = best.copy()
+            alone = attempt < STARTS // 2 or len(self.open) == 1
+            together = (l,) if alone else self.open
+            self.moments[:] = known
             for k in together:
-                level = self.levels[k]
-                spread = np.sqrt(np.max(np.abs(self.fingerprint[level.features][level.grams])))
-                noise = self.rng.normal(size=len(level.moments))
-                known = start if k == l else 0.0
-                guess[level.moments] = known + spread * noise * (0.1 if attempt == 0 else 0.5)
-            found, off = self._fit(together, l, guess)
-            if off < least:
-                best, least = found, off
-            if off <= 0.01 * self.goal:
-                break
-        self.moments = best
-        return least
+                other = self.march.levels[k]
+                spread = np.sqrt(np.max(np.abs(self.fingerprint[other.features][other.grams])))
+                noise = rng.normal(size=len(other.moments))
+                base = start if k == l else 0.0 if attempt % 2 else known[other.moments]
+                step = 0.1 if attempt == 0 else 0.5
+                self.moments[other.moments] = base + spread * noise * step
+            if self._fit(together, l) <= self.goal:
+                return True
+        return False
 
-    def _fit(
-        self, together: tuple[int, ...], l: int, guess: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], float]:
-        """Least-squares solution of some levels near a guess, and its relative residual."""
-        levels = [self.levels[k] for k in range(together[0], l + 1)]
-        unknown = np.concatenate([self.levels[k].moments for k in together])
-        target = np.concatenate([self.fingerprint[level.features] for level in levels])
-        trial = guess.copy()
+    def _fit(self, together: tuple[int, ...], l: int) -> float:
+        """Fit some levels from where they are; the relative residual."""
+        features, table = self.march.together(together[0], l)
+        unknown = np.concatenate([self.march.levels[k].moments for k in together])
+        target = self.fingerprint[features]
+        scale = float(np.max(np.abs(target)))
+        moments = self.moments.copy()
 
-        def residual(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            trial[unknown] = x
-            return np.concatenate([level.values(trial) for level in levels]) - target
+        def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            moments[unknown] = x
+            return (_values(moments, table) - target) / scale
 
-        def jacobian(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            trial[unknown] = x
-            return np.concatenate([level.jacobian(trial)[:, unknown] for level in levels])
+        def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            moments[unknown] = x
+            return _slopes(moments, table)[:, unknown] / scale
 
-        method = "lm" if len(target) >= len(unknown) else "trf"
-        found = least_squares(
-            residual, guess[unknown], jacobian, method=method, x_scale=1.0,
-            xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60,
-        )  # fmt: skip
-        trial[unknown] = found.x
-        return trial, float(np.max(np.abs(found.fun)) / np.max(np.abs(target)))
+        goal = (1e-4 * self.goal) ** 2
+        end = descend(residuals, slopes, moments[unknown], goal, STEPS)
+        self.moments[unknown] = end.x
+        return float(np.sqrt(end.cost))
+
+
+def _values(moments: NDArray[np.float64], table: ContractionTable) -> NDArray[np.float64]:
+    """Invariants of given moments."""
+    out = np.empty((1, len(table.dot_left)))
+    _moment_kernels.contractions(moments[None], table, out)
+    values: NDArray[np.float64] = out[0]
+    return values
+
+
+def _slopes(moments: NDArray[np.float64], table: ContractionTable) -> NDArray[np.float64]:
+    """Derivatives of invariants by all moments."""
+    out = np.empty((1, len(table.dot_left), len(moments)))
+    _jacobian_kernels.contraction_jacobians(moments[None], table, out)
+    slopes: NDArray[np.float64] = out[0]
+    return slopes
 
 
 def _frame(level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -241,13 +251,33 @@ def _frame(level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows.ravel()
 
 
-@lru_cache(maxsize=4)
-def _levels(descriptor: MomentInvariants) -> tuple[_Level, ...]:
-    invariants = descriptor.invariant_list()
-    layout = tuple(tensors(descriptor.order))
-    largest = np.array([max(t.l for t in v.tensors) for v in invariants])
+@lru_cache(maxsize=32)
+def march(full_order: int, parity_odd: bool, order: int) -> March:
+    """
+    `March` through the fingerprints of a full set, made once.
+
+    Parameters
+    ----------
+    full_order : int
+        Order of the set.
+    parity_odd : bool
+        Whether the set has pseudoscalars; they are left alone.
+    order : int
+        Largest n to solve for.
+    """
+    return March(full_set(full_order, 1, parity_odd), order)
+
+
+def _levels(invariants: tuple[Invariant, ...], order: int) -> tuple[_Level, ...]:
+    layout = tuple(tensors(order))
+    largest = np.array(
+        [
+            -1 if v.is_odd or max(t.n for t in v.tensors) > order else max(t.l for t in v.tensors)
+            for v in invariants
+        ]
+    )
     levels = []
-    for l in range(descriptor.order + 1):
+    for l in range(order + 1):
         features = np.flatnonzero(largest == l)
         chosen = [invariants[f] for f in features]
         own = [(n, offset) for n, m, offset in layout if m == l]
@@ -258,7 +288,7 @@ def _levels(descriptor: MomentInvariants) -> tuple[_Level, ...]:
         )
         grams = np.array([r for r, v in enumerate(chosen) if len(v.tensors) == 2], dtype=int)
         table = contraction_table(chosen, layout, 1)
-        levels.append(_Level(features, table, places, linear, grams))
+        levels.append(_Level(features, tuple(chosen), table, places, linear, grams))
     return tuple(levels)
 
 

@@ -1,0 +1,131 @@
+"""From points with weights to atoms of elements, and how well these fit a fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.decode.fingerprints import Fit, of_descriptor
+from distdesc.descriptors.moment_invariants import MomentInvariants
+
+CLOSEST = 0.25
+"""Distance of atoms that makes no sense below, in Å."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """
+    Atoms that may be the answer.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 3), float64
+        In units of the radius.
+    weights : ndarray, shape (n,), float64
+        As found, before they were rounded to those of elements.
+    numbers : ndarray, shape (n,), int32
+        Atomic numbers.
+    residual : float
+        Largest difference of a feature, relative to the largest feature.
+    condition : float
+        Of the moment matrix; infinite if there was none.
+    """
+
+    points: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    numbers: NDArray[np.int32]
+    residual: float
+    condition: float = np.inf
+
+
+NOTHING = Candidate(np.empty((0, 3)), np.empty(0), np.empty(0, dtype=np.int32), np.inf)
+
+
+class Chemistry:
+    """
+    What a descriptor makes of atoms: weights of elements, decay towards the cutoff.
+
+    Parameters
+    ----------
+    descriptor : MomentInvariants
+        With one density.
+    """
+
+    def __init__(self, descriptor: MomentInvariants) -> None:
+        self.fingerprints = of_descriptor(descriptor)
+        self.numbers: NDArray[np.int32] = np.array(descriptor.accepted_numbers, dtype=np.int32)
+        self.table: NDArray[np.float64] = descriptor.weight_table()
+        self._radius = descriptor.cutoff
+
+    def sensible(self, candidate: Candidate) -> bool:
+        """
+        Whether atoms are distinct and in the ball.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            Any.
+        """
+        points = candidate.points
+        if len(points) == 0 or np.max(np.sum(points**2, axis=1)) >= 1 + 1e-9:
+            return False
+        squares = np.sum((points[:, None] - points) ** 2, axis=2)
+        np.fill_diagonal(squares, np.inf)
+        return bool(np.min(squares) * self._radius**2 > CLOSEST**2)
+
+    def atoms(
+        self,
+        points: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        fingerprint: NDArray[np.float64],
+        tolerance: float,
+        polished: float,
+    ) -> Candidate:
+        """
+        Atoms near some points that have a fingerprint as nearly as possible.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 3), float64
+            In units of the radius.
+        weights : ndarray, shape (n,), float64
+            Those of elements, nearly.
+        fingerprint : ndarray, shape (n_features,), float64
+            The goal.
+        tolerance : float
+            Residual that is good enough to stop trying.
+        polished : float
+            Residual at which nothing is left to polish.
+        """
+        own = self.fingerprints
+        if own.residual(fingerprint, points, weights) > 0.5:
+            return NOTHING
+        found = self._settled(points, weights, fingerprint, polished)
+        if found.residual > tolerance:
+            fit = own.fit(fingerprint, points, weights, free_weights=True)
+            again = self._settled(fit.points, fit.weights, fingerprint, polished)
+            found = min(found, again, key=lambda c: c.residual)
+        return found
+
+    def _settled(
+        self,
+        points: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        fingerprint: NDArray[np.float64],
+        polished: float,
+    ) -> Candidate:
+        """Weights rounded to elements, then positions fitted."""
+        own = self.fingerprints
+        here = own.residual(fingerprint, points, weights)
+        if own.residual(fingerprint, -points, weights) < 0.1 * here:
+            points = -points  # pseudoscalars tell
+        nearest = np.argmin(np.abs(weights[:, None] - self.table[self.numbers]), axis=1)
+        numbers = self.numbers[nearest]
+        fit = Fit(points, self.table[numbers], np.inf)
+        worst = own.residual(fingerprint, *fit[:2])
+        if polished < worst < 0.5:
+            fit = own.fit(fingerprint, *fit[:2])
+            worst = fit.residual
+        return Candidate(fit.points, weights, numbers, worst)

@@ -1,0 +1,102 @@
+"""Least squares by Levenberg and Marquardt's method, made to give up early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PATIENCE = 8
+"""Steps in which the sum of squares must fall to a fraction, or the start is given up."""
+
+FRACTION = 0.5
+"""Of the sum of squares, see `PATIENCE`."""
+
+SETTLED = 1e-5
+"""Fraction of the sum of squares below which a step is the last."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """
+    Where a descent ended.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n,), float64
+        The unknowns.
+    cost : float
+        Sum of the squares of the residuals.
+    steps : int
+        Steps taken.
+    """
+
+    x: NDArray[np.float64]
+    cost: float
+    steps: int
+
+
+def descend(
+    residuals: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    x: NDArray[np.float64],
+    goal: float,
+    most_steps: int,
+) -> Descent:
+    """
+    Lower a sum of squares.
+
+    Parameters
+    ----------
+    residuals : callable
+        Of the unknowns (n,), giving (m,).
+    slopes : callable
+        Derivatives of the residuals, (m, n).
+    x : ndarray, shape (n,), float64
+        Where to begin.
+    goal : float
+        Sum of squares that is good enough.
+    most_steps : int
+        Steps at most.
+
+    Returns
+    -------
+    Descent
+        The lowest point found.
+    """
+    off = residuals(x)
+    cost = float(off @ off)
+    damping, growth = 1e-3, 2.0
+    history = [cost]
+    for step in range(most_steps):
+        if not goal < cost < np.inf:
+            return Descent(x, cost, step)
+        jacobian = slopes(x)
+        curvature, gradient = jacobian.T @ jacobian, jacobian.T @ off
+        scale = max(float(np.max(np.diag(curvature), initial=0.0)), 1e-300)
+        while True:
+            matrix = curvature.copy()
+            matrix.flat[:: len(x) + 1] += damping * scale
+            with np.errstate(over="ignore", invalid="ignore"):  # of a step that is too long
+                move = np.linalg.solve(matrix, -gradient)
+                trial = residuals(x + move)
+                lower = float(trial @ trial)
+            if lower < cost:
+                break
+            damping, growth = damping * growth, 2 * growth
+            if damping > 1e3:
+                return Descent(x, cost, step)
+        promised = float(move @ (damping * scale * move - gradient))
+        ratio = (cost - lower) / promised if promised > 0 else 1.0
+        damping *= max(0.1, 1 - (2 * ratio - 1) ** 3)
+        damping, growth = max(damping, 1e-14), 2.0
+        settled = cost - lower < SETTLED * cost
+        x, off, cost = x + move, trial, lower
+        history.append(cost)
+        if settled:
+            return Descent(x, cost, step + 1)
+        if len(history) > PATIENCE and cost > FRACTION * history[-1 - PATIENCE]:
+            return Descent(x, cost, step + 1)
+    return Descent(x, cost, most_steps)
