@@ -126,7 +126,7 @@ class Run:
         Raises
         ------
         StoreError
-            If a row does not exist, or an object is damaged.
+            If a row is no number or does not exist, or an object is damaged.
         """
         chosen = self._chosen(rows)
         if not self.sparse:
@@ -159,10 +159,7 @@ class Run:
         n = self.plan.layout("fingerprint").n_rows
         if isinstance(rows, slice):
             rows = range(n)[rows]
-        chosen = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() < n):
-            raise StoreError(f"rows must be in [0, {n})")
-        return chosen
+        return _existing(rows, n).reshape(-1)
 
     def to_dask(self, name: str = "fingerprint") -> dask.array.Array:
         """
@@ -253,11 +250,9 @@ class Run:
         Raises
         ------
         StoreError
-            If a row does not exist.
+            If a row is no number, or does not exist.
         """
-        rows = np.asarray(rows, dtype=np.int64)
-        if rows.size and not (rows.min() >= 0 and rows.max() < self.n_environments):
-            raise StoreError(f"rows must be in [0, {self.n_environments})")
+        rows = _existing(rows, self.n_environments)
         structure = np.searchsorted(self._offsets, rows, side="right") - 1
         return structure, rows - self._offsets[structure]
 
@@ -326,3 +321,15 @@ class Run:
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
         return self.reader.read("offsets", 0, self.n_structures + 1)
+
+
+def _existing(rows: ArrayLike | range, n: int) -> NDArray[np.int64]:
+    """Rows as whole numbers, all of them below `n`."""
+    found = np.asarray(rows)
+    if found.size and found.dtype.kind not in "iu":  # a mask would mean rows 0 and 1
+        raise StoreError(
+            f"rows must be whole numbers, such as np.flatnonzero of a mask, got {found.dtype}"
+        )
+    if found.size and not (found.min() >= 0 and found.max() < n):
+        raise StoreError(f"rows must be in [0, {n})")
+    return found.astype(np.int64)

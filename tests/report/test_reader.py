@@ -46,6 +46,11 @@ def test_rows_and_structures_map_both_ways(store):
         found.row_of(0, 99)
     with pytest.raises(StoreError, match="rows must be in"):
         found.locate([-1])
+    for rows in (structure == 17, [0.5]):
+        with pytest.raises(StoreError, match="rows must be whole numbers, such as np.flatnonzero"):
+            found.locate(rows)
+        with pytest.raises(StoreError, match="rows must be whole numbers"):
+            found.fingerprints(rows)
 
 
 def test_zarr_dask_and_xarray_give_the_same_rows(store):
