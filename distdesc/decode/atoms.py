@@ -13,6 +13,9 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 CLOSEST = 0.25
 """Distance of atoms that makes no sense below, in Å."""
 
+FAR = 0.1
+"""Residual from which a fit does not lead back."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -100,7 +103,7 @@ class Chemistry:
             Residual at which nothing is left to polish.
         """
         own = self.fingerprints
-        if own.residual(fingerprint, points, weights) > 0.5:
+        if own.residual(fingerprint, points, weights) > FAR:
             return NOTHING
         found = self._settled(points, weights, fingerprint, polished)
         if found.residual > tolerance:
@@ -125,7 +128,7 @@ class Chemistry:
         numbers = self.numbers[nearest]
         fit = Fit(points, self.table[numbers], np.inf)
         worst = own.residual(fingerprint, *fit[:2])
-        if polished < worst < 0.5:
+        if polished < worst < 2 * FAR:
             fit = own.fit(fingerprint, *fit[:2])
             worst = fit.residual
         return Candidate(fit.points, weights, numbers, worst)

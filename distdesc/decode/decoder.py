@@ -196,7 +196,9 @@ class Decoder:
         sizes = self._sizes(fingerprint)
         if self.descriptor.invariants == "full":
             yield from ((ALGEBRA, c) for c in roads.algebra(fingerprint))
-            yield from ((COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries))
+            yield from (
+                (COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries, sizes[-1])
+            )
         yield from ((SEARCH, c) for c in roads.search(fingerprint, rng, self.starts, sizes))
 
     def _sizes(self, fingerprint: NDArray[np.float64]) -> list[int]:
@@ -206,8 +208,8 @@ class Decoder:
         total = 4 * np.pi / 3 * fingerprint[0]
         least = total / np.max(self._table) if self.descriptor.smoothing == 0 else 1.0
         most = total / np.min(self._table) * (1 if self.descriptor.smoothing == 0 else 1.5)
-        first = max(1, int(np.ceil(least - 1e-3)))
-        last = min(int(most + 1e-3), MOST_ATOMS)
+        first = min(max(1, int(np.ceil(least - 1e-3))), MOST_ATOMS)
+        last = max(first, min(int(most + 1e-3), MOST_ATOMS))
         return list(range(last, first - 1, -1))
 
     def _checked(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,9 @@ CUTS = (1e-8, 1e-5, 1e-3, 1e-2)
 STARTS = 8
 """Random starts of a level where linear algebra does not suffice."""
 
+EXACT = 1e-7
+"""Relative residual of a level up to which moments found by algebra need no fit."""
+
 STEPS = 40
 """Of each of them, at most."""
 
@@ -104,8 +107,11 @@ class March:
             None if a level could not be solved.
         """
         state = _State(self, np.zeros(n_moments(self.order)), fingerprint, goal, cut, rng)
-        solved = all(state.advance(l) for l in range(self.order + 1))
-        return state.moments if solved else None
+        if not all(state.advance(l) for l in range(self.order + 1)):
+            return None
+        if state.open or goal > EXACT:
+            state.settle()
+        return state.moments
 
     def together(self, first: int, last: int) -> tuple[NDArray[np.int64], ContractionTable]:
         """
@@ -170,6 +176,11 @@ class _State:
         self.open = (*self.open, l)
         return self._search(l, start, self.rng)
 
+    def settle(self) -> None:
+        """Fit all levels together, in which the weakly determined ones win what others know."""
+        levels = range(1, self.march.order + 1)
+        self._fit(tuple(levels), self.march.order, 12)
+
     def _linear(self, level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shortest solution of the linear equations of a level."""
         solution = np.zeros(len(level.moments))
@@ -201,7 +212,7 @@ class _State:
                 return True
         return False
 
-    def _fit(self, together: tuple[int, ...], l: int) -> float:
+    def _fit(self, together: tuple[int, ...], l: int, most_steps: int = STEPS) -> float:
         """Fit some levels from where they are; the relative residual."""
         features, table = self.march.together(together[0], l)
         unknown = np.concatenate([self.march.levels[k].moments for k in together])
@@ -217,8 +228,8 @@ class _State:
             moments[unknown] = x
             return _slopes(moments, table)[:, unknown] / scale
 
-        goal = (1e-4 * self.goal) ** 2
-        end = descend(residuals, slopes, moments[unknown], goal, STEPS)
+        goal = 1e-26
+        end = descend(residuals, slopes, moments[unknown], goal, most_steps)
         self.moments[unknown] = end.x
         return float(np.sqrt(end.cost))
 

@@ -8,8 +8,13 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.decode._basis_kernels import functions_and_slopes
 from distdesc.decode._moment_problem_kernels import joint_diagonalise
-from distdesc.descriptors.density import n_moments, zernike_functions
+from distdesc.descriptors.density import harmonic_recurrence, n_moments, zernike_functions
+from distdesc.descriptors.zernike import zernike_coefficients
+
+NEWTON = 25
+"""Steps towards common zeros, from each place of a grid."""
 
 SWEEPS = 30
 """Of the joint diagonalisation; commuting matrices take about six."""
@@ -51,6 +56,7 @@ class MomentMatrix:
 
     def __init__(self, moments: NDArray[np.float64], order: int) -> None:
         size = capacity(order)
+        self._order = order
         matrices = (_products(order) @ moments).reshape(4, size, size)
         self._mass, self._positions = matrices[0], matrices[1:]
         values, vectors = np.linalg.eigh(self._mass)
@@ -95,6 +101,71 @@ class MomentMatrix:
         points = np.stack([np.diag(m) for m in matrices], axis=1)
         roots = vectors.T @ (whiten.T @ self._mass[:, 0])  # the first polynomial is one
         return points, roots**2
+
+    def zeros(
+        self, moments: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """
+        Points and weights where there are more points than the rank, such as those of a ring.
+
+        A polynomial in the null space of M vanishes at every point. From a grid, the common
+        zeros of all of them are sought by Newton's method; their weights follow from the moments.
+
+        Parameters
+        ----------
+        moments : ndarray, shape (n_moments(order),), float64
+            The moments again.
+
+        Returns
+        -------
+        points : ndarray, shape (n, 3), float64
+            In units of the radius of the ball; none if no polynomial vanishes.
+        weights : ndarray, shape (n,), float64
+            Positive.
+        """
+        rank = self.ranks()[0]
+        null = self._vectors[:, rank:]
+        if null.shape[1] < 3:
+            return np.empty((0, 3)), np.empty(0)
+        points = _distinct(_common_zeros(null, (self._order - 1) // 2))
+        if not len(points):
+            return points, np.empty(0)
+        functions = 3 / (4 * pi) * zernike_functions(points, self._order)
+        weights = np.linalg.lstsq(functions.T, moments, rcond=1e-10)[0]
+        kept = weights > 1e-3 * np.max(weights)
+        return points[kept], weights[kept]
+
+
+def _common_zeros(null: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Points of the ball where polynomials, given by columns of coefficients, all vanish."""
+    ticks = np.linspace(-0.9, 0.9, 8)
+    grid = np.stack(np.meshgrid(ticks, ticks, ticks), axis=-1).reshape(-1, 3)
+    points = grid[np.sum(grid**2, axis=1) < 1]
+    recurrence = np.array(harmonic_recurrence(degree))
+    radial = np.array(zernike_coefficients(degree))
+    functions = np.empty((len(points), len(null)))
+    slopes = np.empty((len(points), 3, len(null)))
+    for _ in range(NEWTON):
+        functions_and_slopes(points, recurrence, radial, functions, slopes)
+        values, by_place = functions @ null, slopes @ null
+        gradient = np.einsum("pkn,pn->pk", by_place, values)
+        curvature = by_place @ by_place.transpose(0, 2, 1) + 1e-12 * np.eye(3)
+        step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        points = points - step * np.minimum(1.0, 0.2 / np.maximum(length, 1e-12))
+        points = points / np.maximum(1.0, np.linalg.norm(points, axis=1, keepdims=True))
+    functions_and_slopes(points, recurrence, radial, functions, slopes)
+    zeros: NDArray[np.float64] = points[np.max(np.abs(functions @ null), axis=1) < 1e-5]
+    return zeros
+
+
+def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points, each once."""
+    kept: list[NDArray[np.float64]] = []
+    for point in points:
+        if all(np.sum((point - other) ** 2) > 1e-6 for other in kept):
+            kept.append(point)
+    return np.array(kept).reshape(-1, 3)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.marching import CUTS, March, march
-from distdesc.decode.moment_problem import MomentMatrix
+from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 POLISHED = 1e-11
@@ -63,7 +63,7 @@ class Roads:
                 yield self.from_moments(moments, order, fingerprint)
 
     def completion(
-        self, fingerprint: NDArray[np.float64], rng: np.random.Generator, tries: int
+        self, fingerprint: NDArray[np.float64], rng: np.random.Generator, tries: int, least: int
     ) -> Iterator[Candidate]:
         """
         March with a search where a symmetry leaves levels open; low orders, which are cheap, first.
@@ -76,15 +76,17 @@ class Roads:
             Of the starts.
         tries : int
             Passes over all orders.
+        least : int
+            Atoms that there must be.
 
         Yields
         ------
         Candidate
             What the moments found belong to.
         """
-        full = self.descriptor.order
+        orders = [n for n in range(3, self.descriptor.order + 1, 2) if capacity(n) >= least]
         for k in range(tries):
-            for order in range(3, full + 1, 2):
+            for order in orders:
                 goal = max(1e-8, 30 * self.noise) * 30.0 ** (k // 2)
                 cut = max(CUTS[k % len(CUTS)], self.noise)
                 moments = self._march(order).solve(fingerprint, min(goal, 0.1), cut, rng)
@@ -160,7 +162,11 @@ class Roads:
             spread = float(matrix.eigenvalues[0] / matrix.eigenvalues[rank - 1])
             found.append(replace(atoms, condition=spread))
             if atoms.residual <= self.tolerance:
-                break
+                return found[-1]
+        points, weights = matrix.zeros(moments)
+        if len(points):
+            plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
+            found.append(self.chemistry.atoms(points, plain, fingerprint, self.tolerance, POLISHED))
         return min(found, key=lambda c: c.residual)
 
     def _march(self, order: int) -> March:
