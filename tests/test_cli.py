@@ -159,9 +159,98 @@ def test_export_writes_rows_that_others_read(store, tmp_path, suffix):
     assert np.array_equal(structure, run.locate(np.arange(first, last))[0])
 
 
+@pytest.fixture(scope="module")
+def rough(tmp_path_factory):
+    """Three molecules without symmetry, and a crystal."""
+    import ase.io
+    from ase.build import bulk, molecule
+
+    images = [molecule(name) for name in ("CH3CH2OH", "CH3CONH2", "HCOOH")]
+    for seed, atoms in enumerate(images):
+        atoms.rattle(0.05, seed=seed)
+    path = tmp_path_factory.mktemp("rough") / "rough.xyz"
+    ase.io.write(path, [*images, bulk("C")], format="extxyz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, rough):
+    path = tmp_path_factory.mktemp("found") / "found.zarr"
+    call("decode", rough, "--order", 5, "-o", path)
+    return path
+
+
+def test_decode_prints_what_came_back_and_why_not(rough, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = call("decode", rough, "--order", 5, "--figure", "found.png")
+    for words in ("from 78 numbers each", "3 of 3 (100 %)", "called exact, but wrong  none",
+                  "structure is periodic"):  # fmt: skip
+        assert words in text
+    assert (tmp_path / "found.png").read_bytes()[1:4] == b"PNG"
+    assert [f.name for f in tmp_path.iterdir()] == ["found.png"], "no store is left behind"
+
+
+def test_decode_speaks_json_with_documented_keys(rough, found):
+    text = CliRunner().invoke(cli, ["decode", str(rough), "--order", "5", "--json"]).stdout
+    data = json.loads(text)
+    assert [s["index"] for s in data["structures"]] == [0, 1, 2]
+    assert all(s["species_ok"] and s["max_error_angstrom"] < 1e-6 for s in data["structures"])
+    assert [q["structure"] for q in data["quarantined"]] == [3]
+    assert (data["total"]["species_ok"], data["n_features"]) == (3, 78)
+    report = json.loads(call("report", found, "--json"))
+    assert report["decoding"]["total"]["exact"] == 3
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    for keys in (data, data["total"], data["structures"][0], data["by_size"][0]):
+        for key in keys:
+            assert f"`{key}`" in documented, key
+    assert set(report["decoding"]) | {"structures", "quarantined"} == set(data)
+
+
+def test_decode_prints_itself_as_a_job(rough, tmp_path):
+    text = call("decode", rough, "--order", 5, "--noise", 1e-9, "--elements", "H,C", "--toml")
+    data = tomllib.loads(text)
+    assert data["stage"][0]["noise"] == 1e-9
+    assert data["descriptor"]["elements"] == ["H", "C"]
+    assert data["execution"]["executor"] == "serial"
+    assert tomllib.loads(call("decode", rough, "--workers", 2, "--toml"))["execution"] == {
+        "executor": "dask", "workers": 2, "memory": 0.0, "scheduler": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".db"])
+def test_decoded_structures_are_exported(found, tmp_path, suffix):
+    import ase.db
+    import ase.io
+
+    target = tmp_path / f"found{suffix}"
+    assert "3 rows" in call("export", found, "-o", target)
+    images = ase.io.read(target, ":")
+    assert [str(a.symbols.formula.convert("hill")) for a in images] == [
+        "C2H6O", "C2H5NO", "CH2O2",
+    ]  # fmt: skip
+    told = [a.info for a in images]
+    if suffix == ".db":
+        told = [row.key_value_pairs for row in ase.db.connect(target).select()]
+    assert [t["structure"] for t in told] == [0, 1, 2]
+    assert {t["verdict"] for t in told} == {"exact"}
+    assert abs(images[2].get_distance(*np.argsort(-images[2].numbers)[:2]) - 2.3) < 0.2
+    call("export", found, "-o", target, "--structures", "1:2")
+    assert len(ase.io.read(target, ":")) == 1
+
+
+def test_a_report_of_decoding_has_a_table_and_a_figure(found, tmp_path):
+    text = call("report", found, "--figure", tmp_path / "found.png")
+    assert "and species right" in text
+    assert "match" in text, "where the time went"
+    assert (tmp_path / "found.png").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["decode", "nothing.xyz"], 3, "nothing.xyz"),
+        (["decode", MOLECULES, "--order", "2"], 2, "order must be at least 3"),
+        (["decode", MOLECULES, "--set", "stage.per=atom"], 2, "per must be one of"),
         (["run", "nothing.toml"], 2, "job nothing.toml cannot be read: No such file"),
         (["featurise", "nothing.xyz", "-o", "x.zarr"], 3, "nothing.xyz"),
         (["status", "nothing.zarr"], 4, "nothing.zarr is not a distdesc store"),
@@ -192,6 +281,14 @@ def test_names_with_brackets_are_shown_as_they_are(molecules, tmp_path):
     assert "[old].zarr" in call("status", target).replace("\n", "")
     call("report", target)
     call("verify", target)
+
+
+def test_what_was_not_decoded_has_no_figure_and_no_such_export(capsys, store, found, tmp_path):
+    assert fail(capsys, "report", store, "--figure", tmp_path / "x.png")[0] == 4
+    code, text = fail(capsys, "report", found, "--figure", tmp_path / "x.abc")
+    assert (code, "figure must end in" in text) == (2, True)
+    code, text = fail(capsys, "export", found, "-o", tmp_path / "x.npz")
+    assert (code, "output must end in .xyz, .extxyz, .db" in text) == (2, True)
 
 
 def test_a_damaged_store_makes_verify_exit_with_4(store, tmp_path, capsys):

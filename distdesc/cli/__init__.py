@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import distdesc
-from distdesc.cli import campaigns, inspection
+from distdesc.cli import campaigns, decoding, inspection
 from distdesc.cli.errors import exit_on_errors
 
 HELP = """
@@ -15,6 +15,7 @@ Featurise databases of molecules and crystals into Zarr stores, on a laptop or a
 Begin with one of
   distdesc featurise molecules.xyz -o molecules.zarr   fingerprints of every environment
   distdesc run jobs/quickstart.toml                    a campaign spelled out in a file
+  distdesc decode molecules.xyz                        from fingerprints back to the atoms
   distdesc list                                        what there is to choose from
 
 \b
@@ -52,6 +53,7 @@ for command in (
     campaigns.ingest,
     campaigns.plan,
     campaigns.run,
+    decoding.decode,
     inspection.list_,
     inspection.status,
     inspection.report,

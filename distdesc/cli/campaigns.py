@@ -86,7 +86,7 @@ def featurise(
     hyper = {k: options.pop(k) for k in ("order", "cutoff", "invariants")}
     data = {
         "question": f"Fingerprints of every environment of {source}.",
-        "source": _source(source, source_name),
+        "source": source_section(source, source_name),
         "descriptor": {
             "name": descriptor,
             **{k: v for k, v in hyper.items() if v is not None},
@@ -124,7 +124,7 @@ def ingest(
     """
     data = {
         "question": f"The structures of {source}, in columns.",
-        "source": _source(source, source_name),
+        "source": source_section(source, source_name),
         "stage": [{"name": "ingest"}],
         "store": {"path": output},
         "limits": {"quarantined_fraction": 1.0},
@@ -164,7 +164,17 @@ def _from_job(job: str, output: str | None, options: dict[str, Any]) -> Campaign
     return Campaign.from_toml(job, changes)
 
 
-def _source(source: str, name: str | None) -> dict[str, Any]:
+def source_section(source: str, name: str | None) -> dict[str, Any]:
+    """
+    Section ``[source]`` of what a user typed.
+
+    Parameters
+    ----------
+    source : str
+        File, glob, folder or URL.
+    name : str, optional
+        Kind of source; guessed if None.
+    """
     if name is not None:
         return {"name": name, "path": source}
     from distdesc.structures.guess import guess_source

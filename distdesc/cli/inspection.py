@@ -70,10 +70,18 @@ def status(path: Path, as_json: bool, everything: bool) -> None:
 @STORE
 @JSON
 @click.option("--features", default=12, show_default=True, help="Features to show; 0 for none.")
-def report(path: Path, as_json: bool, features: int) -> None:
-    """Say what a run found, what it took, and where the time went."""
+@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw what was decoded, e.g. found.png.")  # fmt: skip
+def report(path: Path, as_json: bool, features: int, figure: Path | None) -> None:
+    """
+    Say what a run found, what it took, and where the time went.
+
+    Of a run that decodes: how many structures came back, by size, and how exactly.
+    """
     from rich.console import Console
 
+    from distdesc.report.decoding import summarise_decoding
+    from distdesc.report.decoding_text import decoding_table
     from distdesc.report.features import summarise_features
     from distdesc.report.reader import open_run
     from distdesc.report.summary import summarise
@@ -82,11 +90,17 @@ def report(path: Path, as_json: bool, features: int) -> None:
     run = open_run(path)
     summary = summarise(run)
     found = summarise_features(run) if features else None
+    decoded = summarise_decoding(run)
+    if figure is not None:
+        from distdesc.report.figure import write_figure
+
+        write_figure(run, figure)
     if as_json:
         data = {
             **summary.to_dict(),
             "provenance": run.provenance(),
             "features": None if found is None else found.to_dict(),
+            "decoding": None if decoded is None else decoded.to_dict(),
         }
         click.echo(json.dumps(data, indent=1))
         return
@@ -95,6 +109,8 @@ def report(path: Path, as_json: bool, features: int) -> None:
     console.print(time_table(summary))
     if found is not None:
         console.print(feature_table(found, features))
+    if decoded is not None:
+        console.print(decoding_table(decoded))
 
 
 @click.command()
@@ -140,7 +156,7 @@ def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
 @STORE
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .npz, .parquet, .xyz or .extxyz.",
+    help="File to write: .npz, .parquet, .xyz, .extxyz or .db.",
 )  # fmt: skip
 @click.option("--structures", default="", metavar="A:B", help="Structures, half-open; or one.")
 def export(path: Path, output: Path, structures: str) -> None:
@@ -153,6 +169,8 @@ def export(path: Path, output: Path, structures: str) -> None:
     .xyz       the structures in extended XYZ, fingerprints and status as per-atom arrays
 
     Stores that are pooled or sparse go to .npz or .parquet; what is sparse stays sparse.
+    Of a run that decodes, the structures that were found go to .xyz, or to .db, a database of
+    ASE, each with its place in the source, verdict, residual and errors.
     """
     from distdesc.report.export import export as export_rows
     from distdesc.report.reader import open_run

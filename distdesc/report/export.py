@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign
 from distdesc.errors import CampaignError, StoreError
+from distdesc.report.export_decoded import SUFFIXES, write_decoded
 from distdesc.report.reader import Run
 from distdesc.schema import RowKind
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.records import write_extxyz
+
+Writer = Callable[[Run, Path, int, int], int]
+"""Writes some structures of a run to a file, and says how many rows that were."""
 
 BLOCK = 1024
 """Structures held in memory at a time."""
@@ -24,14 +29,14 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     Write fingerprints with their structure, atom, element and status.
 
     Sparse fingerprints are written as such: in ``.npz`` the parts of a compressed matrix, in
-    ``.parquet`` lists of features and values.
+    ``.parquet`` lists of features and values. Of a run that decodes, the structures found.
 
     Parameters
     ----------
     run : Run
-        A store with fingerprints.
+        A store with fingerprints, or with decoded structures.
     output : pathlib.Path
-        ``.npz``, ``.parquet``, ``.xyz`` or ``.extxyz``.
+        ``.npz``, ``.parquet``, ``.xyz`` or ``.extxyz``; or see `write_decoded`.
     structures : str
         ``"a:b"``, half-open; all if empty.
 
@@ -49,7 +54,27 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     SourceError
         If extended XYZ is asked for and the source cannot be read.
     """
-    writers = {
+    decodes = "decode" in run.stages
+    if decodes and (output.suffix in SUFFIXES or "fingerprint" not in run.stages):
+        write: Writer = write_decoded
+    else:
+        write = _writer(run, output)
+    start, stop = _range(structures, run.n_structures)
+    index = SourceIndex.load(run.path / "run" / "index")
+    if str(output.absolute()) in {stamp.path for stamp in index.files}:
+        raise CampaignError(f"output must not be the source itself, got {output}")
+    partial = output.with_name(f".{output.stem}.partial{output.suffix}")
+    try:
+        written = write(run, partial, start, stop)
+        partial.rename(output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def _writer(run: Run, output: Path) -> Writer:
+    """Writer of fingerprints for a suffix."""
+    writers: dict[str, Writer] = {
         ".npz": _npz,
         ".parquet": _parquet,
         ".xyz": _extxyz,
@@ -66,17 +91,7 @@ def export(run: Run, output: Path, structures: str = "") -> int:
             f"output must be .npz or .parquet: {run.path} has no dense fingerprint of each atom, "
             f"got {output.name}"
         )
-    start, stop = _range(structures, run.n_structures)
-    index = SourceIndex.load(run.path / "run" / "index")
-    if str(output.absolute()) in {stamp.path for stamp in index.files}:
-        raise CampaignError(f"output must not be the source itself, got {output}")
-    partial = output.with_name(f".{output.stem}.partial{output.suffix}")
-    try:
-        writers[output.suffix](run, partial, start, stop)
-        partial.rename(output)
-    finally:
-        partial.unlink(missing_ok=True)
-    return _rows(run, start, stop)[1] - _rows(run, start, stop)[0]
+    return writers[output.suffix]
 
 
 def _range(text: str, n: int) -> tuple[int, int]:
@@ -117,7 +132,7 @@ def _columns(run: Run, start: int, stop: int) -> dict[str, NDArray[Any]]:
     return {**columns, "structure": np.arange(first, last)}
 
 
-def _npz(run: Run, output: Path, start: int, stop: int) -> None:
+def _npz(run: Run, output: Path, start: int, stop: int) -> int:
     first, last = _rows(run, start, stop)
     if run.sparse:
         found = run.sparse_fingerprints(range(first, last))
@@ -126,9 +141,10 @@ def _npz(run: Run, output: Path, start: int, stop: int) -> None:
     else:
         values = {"fingerprint": run.reader.read("fingerprint", first, last)}
     np.savez(output, **values, **_columns(run, start, stop))  # type: ignore[arg-type]
+    return last - first
 
 
-def _parquet(run: Run, output: Path, start: int, stop: int) -> None:
+def _parquet(run: Run, output: Path, start: int, stop: int) -> int:
     try:
         import pyarrow.parquet
     except ModuleNotFoundError as error:
@@ -141,6 +157,8 @@ def _parquet(run: Run, output: Path, start: int, stop: int) -> None:
         writer.write_table(table)
     if writer is not None:
         writer.close()
+    first, last = _rows(run, start, stop)
+    return last - first
 
 
 def _table(run: Run, start: int, stop: int) -> Any:
@@ -166,7 +184,7 @@ def _table(run: Run, start: int, stop: int) -> Any:
     return pyarrow.table({**columns, **{str(n): values[:, k] for k, n in enumerate(labels)}})
 
 
-def _extxyz(run: Run, output: Path, start: int, stop: int) -> None:
+def _extxyz(run: Run, output: Path, start: int, stop: int) -> int:
     """Structures that could not be read are left out of the file; `status` lists them."""
     campaign = Campaign.from_dict(run.plan.campaign)
     index = SourceIndex.load(run.path / "run" / "index")
@@ -185,3 +203,5 @@ def _extxyz(run: Run, output: Path, start: int, stop: int) -> None:
                         "status": run.status("fingerprint", rows.start, rows.stop).astype(int),
                     }
                     write_extxyz(file, record, extra)
+    first, last = _rows(run, start, stop)
+    return last - first

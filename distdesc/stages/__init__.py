@@ -1,6 +1,7 @@
 """Kinds of results per row. To add a stage: one file and one line here."""
 
 STAGES = {
+    "decode": "distdesc.stages.decode:Decode",
     "fingerprint": "distdesc.stages.fingerprint:Fingerprint",
     "ingest": "distdesc.stages.ingest:Ingest",
 }

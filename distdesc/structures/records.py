@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from ase.io import ParseError
 from ase.io.extxyz import write_xyz
 from ase.io.formats import UnknownFileTypeError
@@ -100,6 +102,30 @@ def is_result(name: str) -> bool:
         Such as ``forces``.
     """
     return name in all_properties
+
+
+def write_database(path: Path, structures: Iterable[Structure]) -> int:
+    """
+    Append structures to a database of ASE, their info as key-value pairs.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An SQLite file, created if missing.
+    structures : iterable of Structure
+        The structures; their info holds numbers and text only.
+
+    Returns
+    -------
+    int
+        Structures written.
+    """
+    n = 0
+    with connect(path, type="db", use_lock_file=False) as database:
+        for structure in structures:
+            database.write(to_atoms(structure), key_value_pairs=dict(structure.info))
+            n += 1
+    return n
 
 
 def write_extxyz(file: TextIO, structure: Structure, arrays: Mapping[str, NDArray[Any]]) -> None:

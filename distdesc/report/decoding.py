@@ -1,0 +1,303 @@
+"""What a decoding run found: row by row, and by the size of the structures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.report.reader import Run
+from distdesc.schema import RowKind, Status
+
+STAGE = "decode"
+
+FOUND = 0.01
+"""Largest distance of an atom from its place, in Å, up to which positions count as right."""
+
+REPRODUCED = 1e-6
+"""Residual up to which a fingerprint counts as reproduced: success as Uhrin (2021) has it."""
+
+COLUMNS = (
+    "n_atoms", "n_true", "verdict", "max_error", "rms_error", "species_ok", "residual", "seconds",
+    "condition", "road", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Successes:
+    """
+    How often decoding succeeded, and how well, among some rows.
+
+    Parameters
+    ----------
+    atoms : int
+        Atoms of these structures; 0 for all sizes together.
+    rows : int
+        Structures or environments that were decoded.
+    exact, approximate, ambiguous, failed : int
+        Rows by verdict.
+    reproduced : int
+        Rows whose fingerprint is that of the atoms found, to 1e-6 of its largest feature.
+    known : int
+        Rows whose true atoms are known, to which the following refer.
+    positions_ok : int
+        All atoms within 0.01 Å of their places.
+    species_ok : int
+        Of those, all elements right too.
+    wrong : int
+        Called exact, but positions or elements are not right.
+    median_error, largest_error : float or None
+        Of the largest distance of an atom, in Å, among those with the right number of atoms.
+    median_seconds, total_seconds : float
+        Time of decoding.
+    """
+
+    atoms: int
+    rows: int
+    exact: int
+    approximate: int
+    ambiguous: int
+    failed: int
+    reproduced: int
+    known: int
+    positions_ok: int
+    species_ok: int
+    wrong: int
+    median_error: float | None
+    largest_error: float | None
+    median_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True)
+class DecodingSummary:
+    """
+    What a decoding run found so far.
+
+    Parameters
+    ----------
+    n_features : int
+        Length of a fingerprint.
+    row_kind : str
+        What a row is.
+    total : Successes
+        Of all rows.
+    by_size : tuple of Successes
+        Of the rows of each number of atoms, ascending.
+    errors : dict of str to int
+        Rows by the decade of their largest error, in Å, such as ``"1e-09"`` for 1e-9 to 1e-8.
+    roads : dict of str to int
+        Rows by how their atoms were found, the most frequent first; without the failed.
+    """
+
+    n_features: int
+    row_kind: str
+    total: Successes
+    by_size: tuple[Successes, ...]
+    errors: dict[str, int]
+    roads: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """
+    Rows that were decoded, as columns.
+
+    Parameters
+    ----------
+    row : ndarray, shape (n,), int64
+        Number of each row.
+    columns : dict of str to ndarray
+        Arrays of the stage, by name.
+    """
+
+    row: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+    @property
+    def size(self) -> NDArray[np.int32]:
+        """Atoms of each structure: those that there are, or those found if that is not known."""
+        return np.asarray(np.where(self["n_true"] > 0, self["n_true"], self["n_atoms"]))
+
+
+def decoded_rows(run: Run) -> Rows:
+    """
+    Rows of a run that were decoded, without those set aside.
+
+    Parameters
+    ----------
+    run : Run
+        With a stage ``decode``, finished or not.
+
+    Raises
+    ------
+    StoreError
+        If an object is damaged.
+    """
+    chosen = [np.empty(0, dtype=np.int64)]
+    for start, stop in run.done_rows(STAGE):
+        chosen.append(np.flatnonzero(run.status(STAGE, start, stop) == Status.OK) + start)
+    rows = np.concatenate(chosen)
+    return Rows(rows, {name: run.reader.take(name, rows) for name in COLUMNS})
+
+
+def verdict_names(run: Run) -> tuple[str, ...]:
+    """
+    Names of the verdicts, by code.
+
+    Parameters
+    ----------
+    run : Run
+        With a stage ``decode``.
+    """
+    codes = run.reader.attributes("verdict")["codes"]
+    return tuple(sorted(codes, key=codes.__getitem__))
+
+
+def summarise_decoding(run: Run) -> DecodingSummary | None:
+    """
+    Successes of a run by size, and the distribution of its errors.
+
+    Parameters
+    ----------
+    run : Run
+        Finished or not.
+
+    Returns
+    -------
+    DecodingSummary or None
+        None if nothing was to be decoded.
+    """
+    if STAGE not in run.stages:
+        return None
+    rows, names = decoded_rows(run), verdict_names(run)
+    sizes = rows.size
+    by_size = [_successes(rows, np.flatnonzero(sizes == n), names, n) for n in _unique(sizes)]
+    errors = rows["max_error"][np.isfinite(rows["max_error"])]
+    decades = Counter(np.floor(np.log10(np.maximum(errors, 1e-16))).astype(int).tolist())
+    return DecodingSummary(
+        n_features=int(run.reader.attributes("residual")["n_features"]),
+        row_kind=run.plan.layout(STAGE).row_kind,
+        total=_successes(rows, np.arange(len(rows.row)), names, 0),
+        by_size=tuple(by_size),
+        errors={f"1e{k:+03d}": decades[k] for k in sorted(decades)},
+        roads=dict(Counter(rows["road"][rows["n_atoms"] > 0].tolist()).most_common()),
+    )
+
+
+def _unique(values: NDArray[np.int32]) -> list[int]:
+    return [int(v) for v in np.unique(values)]
+
+
+def right(rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """
+    Which rows have all atoms in their places, and which the right elements there too.
+
+    Parameters
+    ----------
+    rows : Rows
+        Decoded.
+
+    Returns
+    -------
+    positions, species : ndarray, shape (n,), bool
+        False where the true atoms are not known.
+    """
+    positions = (rows["max_error"] <= FOUND) & (rows["n_true"] > 0)
+    return positions, positions & (rows["species_ok"] == 1)
+
+
+def _successes(
+    rows: Rows, chosen: NDArray[np.int64], names: Sequence[str], atoms: int
+) -> Successes:
+    verdicts = {name: rows["verdict"][chosen] == code for code, name in enumerate(names)}
+    positions, species = (found[chosen] for found in right(rows))
+    known = rows["n_true"][chosen] > 0
+    errors = rows["max_error"][chosen]
+    errors = errors[np.isfinite(errors)]
+    seconds = rows["seconds"][chosen].astype(np.float64)
+    return Successes(
+        atoms=atoms,
+        rows=len(chosen),
+        **{name: int(verdicts[name].sum()) for name in names},
+        reproduced=int((rows["residual"][chosen] <= REPRODUCED).sum()),
+        known=int(known.sum()),
+        positions_ok=int(positions.sum()),
+        species_ok=int(species.sum()),
+        wrong=int((verdicts["exact"] & known & ~species).sum()),
+        median_error=float(np.median(errors)) if len(errors) else None,
+        largest_error=float(errors.max()) if len(errors) else None,
+        median_seconds=float(np.median(seconds)) if len(seconds) else 0.0,
+        total_seconds=float(seconds.sum()),
+    )
+
+
+def decoded_structures(run: Run) -> Iterator[dict[str, Any]]:
+    """
+    What was found for each row, JSON-compatible.
+
+    Parameters
+    ----------
+    run : Run
+        With a stage ``decode``.
+
+    Yields
+    ------
+    dict
+        Of one row; null where something is not known.
+    """
+    rows, names = decoded_rows(run), verdict_names(run)
+    positions, species = right(rows)
+    sizes = rows.size
+    by_atom = run.plan.layout(STAGE).row_kind == RowKind.ENVIRONMENT.value
+    structures, atoms = run.locate(rows.row) if by_atom else (rows.row, None)
+    for k in range(len(rows.row)):
+        known = bool(rows["n_true"][k] > 0)
+        yield {
+            "index": int(structures[k]),
+            **({} if atoms is None else {"atom": int(atoms[k])}),
+            "n_atoms": int(sizes[k]),
+            "n_found": int(rows["n_atoms"][k]),
+            "verdict": names[rows["verdict"][k]],
+            "positions_ok": bool(positions[k]) if known else None,
+            "species_ok": bool(species[k]) if known else None,
+            "max_error_angstrom": _finite(rows["max_error"][k]),
+            "residual": _finite(rows["residual"][k]),
+            "seconds": float(rows["seconds"][k]),
+            "road": str(rows["road"][k]),
+            "reason": str(rows["reason"][k]),
+        }
+
+
+def decoding_json(run: Run) -> dict[str, Any]:
+    """
+    All that is known of a decoding run, JSON-compatible.
+
+    Parameters
+    ----------
+    run : Run
+        With a stage ``decode``.
+    """
+    summary = summarise_decoding(run)
+    return {
+        **({} if summary is None else summary.to_dict()),
+        "structures": list(decoded_structures(run)),
+        "quarantined": [
+            {"structure": k, "reason": v} for k, v in sorted(run.quarantined().items())
+        ],
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,219 @@
+"""The decode stage and campaigns of it: atoms that come back from fingerprints alone."""
+
+from __future__ import annotations
+
+import json
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+from distdesc.campaign import Campaign
+from distdesc.decode.decoder import Decoded, Verdict
+from distdesc.descriptors.moment_invariants import MomentInvariants
+from distdesc.engine.preview import preview
+from distdesc.engine.run import run
+from distdesc.engine.verify import verify
+from distdesc.errors import CampaignError, RunError, StructureError
+from distdesc.report.decoding import decoded_structures, summarise_decoding
+from distdesc.report.reader import open_run
+from distdesc.schema import RowKind
+from distdesc.stages import decode
+from distdesc.stages.decode import Decode
+from distdesc.stopwatch import Stopwatch
+from tests.stages.test_fingerprint import make_batch
+from tests.support import contents
+
+MOMENTS = MomentInvariants(
+    order=5, smoothing=0.0, invariants="full", elements=("H", "C", "N", "O", "F")
+)
+ROUGH = [molecule("CH3CH2OH"), molecule("CH3CONH2"), molecule("HCOOH")]
+for _k, _atoms in enumerate(ROUGH):
+    _atoms.rattle(0.05, seed=_k)  # no symmetry, so that the first road always leads there
+
+
+def decoded(structures=ROUGH, **fields):
+    stage = Decode(fields.pop("descriptor", MOMENTS), **fields)
+    batch = make_batch(structures)
+    last = len(batch.numbers) if stage.row_kind is RowKind.ENVIRONMENT else len(batch)
+    return stage.run(batch, 0, last, Stopwatch())
+
+
+def job(path, source, **sections):
+    return Campaign.from_dict(
+        {
+            "source": {"name": "extxyz", "path": str(source)},
+            "descriptor": {"name": "moment_invariants", "order": 5, "smoothing": 0.0,
+                           "invariants": "full", "elements": ["H", "C", "N", "O", "F"]},
+            "stage": [{"name": "decode"}],
+            "store": {"path": str(path), "shard_rows": 2, "chunk_rows": 2},
+            "execution": {"executor": "serial"},
+            "limits": {"quarantined_fraction": 1.0},
+            **sections,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("decode") / "rough.xyz"
+    ase.io.write(path, [*ROUGH, bulk("Cu"), *ROUGH[::-1]], format="extxyz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, source):
+    path = tmp_path_factory.mktemp("decoded") / "rough.zarr"
+    run(job(path, source))
+    return path
+
+
+def test_atoms_come_back_and_the_errors_are_told():
+    found = decoded()
+    assert found["n_atoms"].tolist() == [9, 9, 5]
+    assert found["verdict"].tolist() == [decode.VERDICTS[Verdict.EXACT]] * 3
+    assert (found["max_error"] < 1e-6).all()
+    assert (found["rms_error"] <= found["max_error"]).all()
+    assert found["species_ok"].tolist() == [1, 1, 1]
+    assert found["n_true"].tolist() == [9, 9, 5]
+    # In Å, from the middle: the distances from there are those of the true atoms.
+    ends = np.cumsum(found["n_atoms"])
+    for atoms, start, stop in zip(ROUGH, ends - found["n_atoms"], ends, strict=True):
+        around = atoms.positions - atoms.positions.mean(axis=0)
+        for z in set(atoms.numbers):
+            here = found["numbers"][start:stop] == z
+            np.testing.assert_allclose(
+                np.sort(np.linalg.norm(found["positions"][start:stop][here], axis=1)),
+                np.sort(np.linalg.norm(around[atoms.numbers == z], axis=1)),
+                atol=1e-6,
+            )
+
+
+def test_the_decoder_sees_the_fingerprint_and_nothing_else(monkeypatch):
+    seen = []
+
+    def spy(self, fingerprint):
+        seen.append(fingerprint.copy())
+        return Decoded(np.zeros((0, 3)), np.zeros(0, np.int32), np.zeros(0), Verdict.FAILED,
+                       "spied", np.inf, "none", np.inf, 0.0)  # fmt: skip
+
+    monkeypatch.setattr(decode.Decoder, "decode", spy)
+    found = decoded()
+    assert [f.shape for f in seen] == [(MOMENTS.n_features,)] * 3
+    assert found["n_atoms"].tolist() == [0, 0, 0]
+    assert found["reason"].tolist() == ["spied"] * 3
+    assert np.isinf(found["max_error"]).all()
+    assert found["species_ok"].tolist() == [0, 0, 0]
+
+
+def test_rows_do_not_depend_on_the_rest_of_the_batch_even_with_noise():
+    stage = Decode(MOMENTS, noise=1e-9, tolerance=1e-6)
+    batch = make_batch(ROUGH)
+    every, last = stage.run(batch, 0, 3, Stopwatch()), stage.run(batch, 2, 3, Stopwatch())
+    np.testing.assert_array_equal(every["positions"][18:], last["positions"])
+    np.testing.assert_array_equal(every["residual"][2:], last["residual"])
+    assert (every["residual"] > 1e-12).all(), "there was noise"
+    assert (every["max_error"] < 1e-2).all()
+
+
+def test_environments_are_decoded_too():
+    water = molecule("H2O")
+    found = decoded([water], per="environment")
+    assert Decode(MOMENTS, per="environment").row_kind is RowKind.ENVIRONMENT
+    assert found["n_true"].tolist() == [2, 2, 2]
+    assert found["n_atoms"].tolist() == [2, 2, 2]
+    assert (found["max_error"] < 1e-5).all()
+    assert found["radius"].tolist() == [5.0] * 3
+    order = np.argsort(found["numbers"].reshape(3, 2), axis=1)
+    assert np.take_along_axis(found["numbers"].reshape(3, 2), order, axis=1)[0].tolist() == [1, 1]
+
+
+def test_swapped_elements_are_not_called_right():
+    truth = ROUGH[0]
+    around = truth.positions - truth.positions.mean(axis=0)
+    numbers = truth.numbers.astype(np.int32)
+    wrong = numbers.copy()
+    wrong[[0, 2]] = wrong[[2, 0]]  # C and O: the formula stays
+    assert sorted(wrong) == sorted(numbers)
+    assert not np.array_equal(wrong, numbers)
+    for given, ok in ((numbers, True), (wrong, False), (np.where(numbers == 8, 7, numbers), False)):
+        found = Decoded(around, given, np.ones(9), Verdict.EXACT, "", 0.0, "x", 1.0, 0.0)
+        errors = decode._compared(found, numbers, around, True)
+        assert errors.species_ok is ok
+        assert errors.max_error < 1e-6
+
+
+def test_too_many_atoms_are_refused_by_name(monkeypatch):
+    many = Decoded(np.zeros((99, 3)), np.ones(99, np.int32), np.ones(99), Verdict.APPROXIMATE,
+                   "", 0.0, "x", 1.0, 0.0)  # fmt: skip
+    monkeypatch.setattr(decode.Decoder, "decode", lambda self, fingerprint: many)
+    with pytest.raises(StructureError) as error:
+        decoded(ROUGH[:2])
+    assert list(error.value.reasons) == [0, 1]
+    assert "decoded 99 atoms, more than the 64" in error.value.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"per": "structure"}, "per must be one of whole, environment"),
+        ({"tolerance": -1.0}, "tolerance must be from 0 to 0.1"),
+        ({"noise": -1.0}, "noise must be from 0 to 0.1"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"origin": "atom"}, "origin must be one of"),
+        ({"descriptor": MomentInvariants(invariants="full")}, "smoothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(fields, message):
+    with pytest.raises(CampaignError, match=message):
+        Decode(fields.pop("descriptor", MOMENTS), **fields)
+
+
+def test_a_campaign_stores_what_was_found_and_sets_crystals_aside(store):
+    done = open_run(store)
+    assert done.complete
+    assert list(done.quarantined()) == [3]
+    summary = summarise_decoding(done)
+    assert summary.n_features == MOMENTS.n_features
+    assert [(s.atoms, s.rows, s.exact, s.species_ok) for s in summary.by_size] == [
+        (5, 2, 2, 2), (9, 4, 4, 4),
+    ]  # fmt: skip
+    assert (summary.total.rows, summary.total.positions_ok, summary.total.wrong) == (6, 6, 0)
+    assert sum(summary.errors.values()) == 6
+    lines = list(decoded_structures(done))
+    assert [line["index"] for line in lines] == [0, 1, 2, 4, 5, 6]
+    assert [line["n_atoms"] for line in lines] == [9, 9, 5, 5, 9, 9]
+    assert all(line["positions_ok"] and line["species_ok"] for line in lines)
+    json.dumps(lines, allow_nan=False)
+
+
+def test_a_store_is_the_same_bytes_however_it_was_made_but_for_the_times(source, store, tmp_path):
+    def stop(event):
+        if type(event).__name__ == "ShardFinished":
+            raise RunError("stopped")
+
+    path = tmp_path / "rough.zarr"
+    with pytest.raises(RunError, match="stopped"):
+        run(job(path, source), [stop])
+    assert not open_run(path).complete
+    run(job(path, source))
+    once, twice = ({k: v for k, v in contents(p).items() if not k.startswith("seconds/c/")}
+                   for p in (store, path))  # fmt: skip
+    assert once == twice
+    found = verify(path, recomputed=4)
+    assert found.recomputed == 4
+    assert not found.faults
+
+
+def test_slow_rows_make_short_shards_and_the_largest_molecules_come_first(source, tmp_path):
+    order = []
+
+    def note(event):
+        if type(event).__name__ == "ShardFinished":
+            order.append(event.receipt.shard)
+
+    run(job(tmp_path / "x.zarr", source), [note])
+    assert order == [0, 2, 3, 1], "18, 14, 9 and 6 atoms"
+    plan = preview(job(tmp_path / "y.zarr", source, store={"path": str(tmp_path / "y.zarr")}))
+    assert plan.plans[0].layout.shard_rows == 4, "the shortest, since there are so few rows"
