@@ -78,7 +78,7 @@ class RadialBasis:
             return basis(distances)
         height = 1.0 if self.kind == "gto_dscribe" else (pi * self.sigma**2) ** -0.75
         farthest = float(np.max(distances, initial=0.0)) + REACH * self.sigma
-        x, weight = _quadrature(min(end, farthest), min(self.sigma, smooth))
+        x, weight = _quadrature(end, farthest, min(self.sigma, smooth))
         functions = basis(x) * (4 * pi * height * weight * x * x)[:, None, None]
         values = np.empty((len(distances), self.l_max + 1, self.n_max))
         for first in range(0, len(distances), 256):  # keeps the table of overlaps in the cache
@@ -90,14 +90,22 @@ class RadialBasis:
         return values
 
 
-def _quadrature(end: float, panel: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places and weights of a rule from 0 to `end` for what is smooth over the length `panel`."""
+def _quadrature(
+    end: float, farthest: float, panel: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Places and weights of a rule from 0 to `end` for what is smooth over the length `panel`.
+
+    Panels beyond `farthest` are left out. The others do not depend on it: how a basis is rounded
+    at their nodes is then the same for all distances, and does not make overlaps rough.
+    """
     place, weight = np.polynomial.legendre.leggauss(NODES)
     n_panels = max(1, ceil(end / panel))
     half = 0.5 * end / n_panels
-    middles = half * (2 * np.arange(n_panels) + 1)
+    used = min(n_panels, ceil(farthest / (2 * half)))
+    middles = half * (2 * np.arange(used) + 1)
     x = (middles[:, None] + half * place).ravel()
-    return x, np.tile(half * weight, n_panels)
+    return x, np.tile(half * weight, used)
 
 
 def _scaled_bessel(l_max: int, z: NDArray[np.float64]) -> NDArray[np.float64]:

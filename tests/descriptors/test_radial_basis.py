@@ -101,6 +101,14 @@ def test_the_average_over_directions_is_flat_at_the_centre():
     assert np.allclose(values[1:, 1] / values[3, 1], [[0.01], [0.1], [1.0]], rtol=1e-9, atol=0)
 
 
+def test_rounding_of_a_basis_does_not_depend_on_what_else_is_asked():
+    # sixteen of these orbitals are nearly dependent, which magnifies rounding
+    basis = RadialBasis("gto", 16, 4, RADIUS, 0.5)
+    r = np.array([0.3, 1.0, 2.2])
+    alone, among = basis(r), basis(np.append(r, 4.9))[:3]
+    assert np.allclose(alone, among, rtol=0, atol=1e-14 * np.abs(alone).max())
+
+
 def test_a_narrow_gaussian_is_a_point():
     sigma = 0.1
     r = np.linspace(0.5, 4.0, 9)
