@@ -219,6 +219,22 @@ def test_blocks_are_all_there_is_whatever_the_last_bit_of_a_distance_at_the_cuto
     assert np.array_equal(dense, hard.compute(environments))
 
 
+@pytest.mark.parametrize("n_max", [3, 8, 12])
+def test_power_spectra_of_few_and_of_many_functions_are_the_products_of_coefficients(n_max):
+    spectrum = PowerSpectrum(n_max=n_max, l_max=2, elements=("H", "C"), **POINTS)
+    environments = batch([random_environment(np.random.default_rng(8), 12, 4.0, (1, 6))])
+    found, expected = spectrum.compute(environments)[0], []
+    c = spectrum.coefficients(environments)[0]
+    for a, b in ((0, 0), (0, 1), (1, 1)):
+        for l in range(3):
+            rows = slice(l * l, (l + 1) ** 2)
+            square = np.sqrt(2 / (2 * l + 1)) * c[a, rows].T @ c[b, rows]
+            if a == b:
+                square[np.diag_indices(n_max)] /= np.sqrt(2)
+            expected.append(square[np.triu_indices(n_max)] if a == b else square.ravel())
+    assert largest_error(found, np.concatenate(expected)) < 1e-13
+
+
 @pytest.mark.parametrize("number", [0, 119, 255])
 def test_a_number_that_is_no_element_has_no_weight(number):
     strange = batch([([[1.0, 1.0, 1.0]], [number])], centre_number=number)
