@@ -13,6 +13,12 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 CLOSEST = 0.25
 """Distance of atoms that makes no sense below, in Å."""
 
+FORMULAS = 200
+"""Sets of atoms with the same total weight, at most."""
+
+MOST_ELEMENTS = 6
+"""Beyond which too many formulas have the same weight."""
+
 FAR = 0.1
 """Residual from which a fit does not lead back."""
 
@@ -77,6 +83,35 @@ class Chemistry:
         squares = np.sum((points[:, None] - points) ** 2, axis=2)
         np.fill_diagonal(squares, np.inf)
         return bool(np.min(squares) * self._radius**2 > CLOSEST**2)
+
+    def formulas(self, total: float) -> list[NDArray[np.int32]]:
+        """
+        Atomic numbers of all sets of atoms with a total weight, up to `FORMULAS` of them.
+
+        Parameters
+        ----------
+        total : float
+            Sum of the weights.
+        """
+        order = np.argsort(-self.table[self.numbers], kind="stable")
+        numbers, found = self.numbers[order], list[NDArray[np.int32]]()
+        weights = self.table[numbers]
+
+        def extend(counts: list[int], left: float) -> None:
+            k = len(counts)
+            if len(found) >= FORMULAS:
+                return
+            if k == len(numbers) - 1:
+                last = round(left / weights[k])
+                if last >= 0 and abs(left - last * weights[k]) < 1e-5 * total:
+                    found.append(np.repeat(numbers, [*counts, last]))
+                return
+            for count in range(int(left / weights[k] + 1e-6) + 1):
+                extend([*counts, count], left - count * weights[k])
+
+        if len(numbers) <= MOST_ELEMENTS:
+            extend([], total)
+        return found
 
     def atoms(
         self,

@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode.atoms import NOTHING, Candidate
+from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.roads import Roads
@@ -26,6 +26,9 @@ APPROXIMATE = 1e-3
 
 MOST_ATOMS = 200
 """In a search, so that a wild fingerprint does not exhaust the memory."""
+
+SEARCHED = 8
+"""Atoms up to which it is worth to fit them to a full set, where all else has failed."""
 
 ALGEBRA, COMPLETION, SEARCH = "algebra", "completion", "search"
 
@@ -117,8 +120,8 @@ class Decoder:
     descriptor: MomentInvariants
     tolerance: float = 1e-8
     noise: float = 0.0
-    tries: int = 6
-    starts: int = 12
+    tries: int = 4
+    starts: int = 30
     confirm: int = 0
     n_atoms: int = 0
     seed: int = 0
@@ -199,6 +202,8 @@ class Decoder:
             yield from (
                 (COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries, sizes[-1])
             )
+            if sizes[-1] > SEARCHED:
+                return
         yield from ((SEARCH, c) for c in roads.search(fingerprint, rng, self.starts, sizes))
 
     def _sizes(self, fingerprint: NDArray[np.float64]) -> list[int]:
@@ -210,7 +215,11 @@ class Decoder:
         most = total / np.min(self._table) * (1 if self.descriptor.smoothing == 0 else 1.5)
         first = min(max(1, int(np.ceil(least - 1e-3))), MOST_ATOMS)
         last = max(first, min(int(most + 1e-3), MOST_ATOMS))
-        return list(range(last, first - 1, -1))
+        sizes = list(range(last, first - 1, -1))
+        if self.descriptor.smoothing == 0:
+            exact = {len(formula) for formula in Chemistry(self.descriptor).formulas(total)}
+            return [n for n in sizes if n in exact] or sizes
+        return sizes
 
     def _checked(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
         wanted = self.descriptor.n_features

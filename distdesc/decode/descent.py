@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PATIENCE = 8
-"""Steps in which the sum of squares must fall to a fraction, or the start is given up."""
+"""Of steps that lead nowhere, unless a caller has more."""
 
 FRACTION = 0.5
-"""Of the sum of squares, see `PATIENCE`."""
+"""Of the sum of squares, that must go while patience lasts."""
 
 SETTLED = 1e-5
 """Fraction of the sum of squares below which a step is the last."""
@@ -44,6 +44,7 @@ def descend(
     x: NDArray[np.float64],
     goal: float,
     most_steps: int,
+    patience: int = PATIENCE,
 ) -> Descent:
     """
     Lower a sum of squares.
@@ -60,6 +61,8 @@ def descend(
         Sum of squares that is good enough.
     most_steps : int
         Steps at most.
+    patience : int
+        Steps in which the sum of squares must fall to `FRACTION`, or the start is given up.
 
     Returns
     -------
@@ -97,6 +100,6 @@ def descend(
         history.append(cost)
         if settled:
             return Descent(x, cost, step + 1)
-        if len(history) > PATIENCE and cost > FRACTION * history[-1 - PATIENCE]:
+        if len(history) > patience and cost > FRACTION * history[-1 - patience]:
             return Descent(x, cost, step + 1)
     return Descent(x, cost, most_steps)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode._basis_kernels import functions_and_slopes
-from distdesc.decode.descent import descend
+from distdesc.decode.descent import PATIENCE, descend
 from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.cutoff import ShiftedCosine
 from distdesc.descriptors.density import harmonic_recurrence, n_moments, tensors
@@ -166,6 +166,7 @@ class PointFingerprints:
         free_weights: bool = False,
         free_points: bool = True,
         most_steps: int = 30,
+        patience: int = PATIENCE,
     ) -> Fit:
         """
         Move points, or change their weights, towards a fingerprint.
@@ -182,6 +183,8 @@ class PointFingerprints:
             What may change.
         most_steps : int
             Steps at most.
+        patience : int
+            See `descend`.
         """
         # degree by degree, features grow with the power of the total weight
         scale = 1 / max(abs(float(fingerprint[0])), 1e-3) ** self.degrees
@@ -212,9 +215,44 @@ class PointFingerprints:
             return product * scale[:, None]
 
         parts = [points.ravel()] * free_points + [weights] * free_weights
-        end = descend(residuals, slopes, np.concatenate(parts), 1e-26, most_steps)
+        end = descend(residuals, slopes, np.concatenate(parts), 1e-26, most_steps, patience)
         points, weights = unpacked(end.x)
         return Fit(points, weights, self.residual(fingerprint, points, weights))
+
+    def fit_moments(
+        self,
+        moments: NDArray[np.float64],
+        points: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        most_steps: int = 30,
+    ) -> Fit:
+        """
+        Move points towards given moments.
+
+        Parameters
+        ----------
+        moments : ndarray, shape (n_moments(n),), float64
+            The goal, of an order n up to that of the fingerprints.
+        points : ndarray, shape (n, 3), float64
+            In units of the radius of the ball.
+        weights : ndarray, shape (n,), float64
+            Weight of each.
+        most_steps : int
+            Steps at most.
+        """
+        size = len(moments)
+        scale = 1 / max(float(np.max(np.abs(moments))), 1e-300)
+
+        def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            return (weights @ self.basis(x.reshape(-1, 3))[0][:, :size] - moments) * scale
+
+        def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            by_place = self.basis(x.reshape(-1, 3))[1][:, :, :size] * weights[:, None, None]
+            return by_place.reshape(-1, size).T * scale
+
+        end = descend(residuals, slopes, points.ravel(), 1e-20, most_steps)
+        worst = float(np.max(np.abs(residuals(end.x))))
+        return Fit(end.x.reshape(-1, 3), weights, worst)
 
 
 def of_descriptor(descriptor: MomentInvariants) -> PointFingerprints:

@@ -127,7 +127,8 @@ class MomentMatrix:
         null = self._vectors[:, rank:]
         if null.shape[1] < 3:
             return np.empty((0, 3)), np.empty(0)
-        points = _distinct(_common_zeros(null, (self._order - 1) // 2))
+        found, values = _common_zeros(null, (self._order - 1) // 2)
+        points = _distinct(found[values < 1e-5])
         if not len(points):
             return points, np.empty(0)
         functions = 3 / (4 * pi) * zernike_functions(points, self._order)
@@ -135,9 +136,24 @@ class MomentMatrix:
         kept = weights > 1e-3 * np.max(weights)
         return points[kept], weights[kept]
 
+    def sure_rank(self) -> int:
+        """Rank that even moments with errors of about 1e-4 leave no doubt of."""
+        return int(np.sum(self.eigenvalues > 2e-4 * self.eigenvalues[0]))
 
-def _common_zeros(null: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """Points of the ball where polynomials, given by columns of coefficients, all vanish."""
+    def near_zeros(self) -> NDArray[np.float64]:
+        """Places where the polynomials nearly vanish that the atoms, too, nearly annul."""
+        null = self._vectors[:, self.sure_rank() :]
+        if not null.shape[1]:
+            null = self._vectors[:, -1:]
+        found, values = _common_zeros(null, (self._order - 1) // 2)
+        nearest: NDArray[np.float64] = found[values <= 2 * np.median(values)]
+        return nearest
+
+
+def _common_zeros(
+    null: NDArray[np.float64], degree: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of the ball where polynomials, columns of coefficients, vanish; largest values."""
     ticks = np.linspace(-0.9, 0.9, 8)
     grid = np.stack(np.meshgrid(ticks, ticks, ticks), axis=-1).reshape(-1, 3)
     points = grid[np.sum(grid**2, axis=1) < 1]
@@ -155,8 +171,7 @@ def _common_zeros(null: NDArray[np.float64], degree: int) -> NDArray[np.float64]
         points = points - step * np.minimum(1.0, 0.2 / np.maximum(length, 1e-12))
         points = points / np.maximum(1.0, np.linalg.norm(points, axis=1, keepdims=True))
     functions_and_slopes(points, recurrence, radial, functions, slopes)
-    zeros: NDArray[np.float64] = points[np.max(np.abs(functions @ null), axis=1) < 1e-5]
-    return zeros
+    return points, np.max(np.abs(functions @ null), axis=1)
 
 
 def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:

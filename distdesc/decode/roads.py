@@ -16,8 +16,42 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 POLISHED = 1e-11
 """Relative residual at which rounding is all that is left."""
 
+SMALL = 20
+"""Number of atoms below which there are more starts, in proportion."""
+
+PLACEMENTS = 100
+"""Formulas and places to try where moments alone do not tell the atoms."""
+
+POLISHES = 8
+"""Of these, at most so many that look right are fitted to the fingerprint."""
+
 RANKS = 3
 """Numbers of points to try for the same moments."""
+
+
+def spread_out(
+    taken: NDArray[np.float64], pool: NDArray[np.float64], n: int, rng: np.random.Generator
+) -> list[int]:
+    """
+    Choose points at random that keep away from each other and from those taken.
+
+    Parameters
+    ----------
+    taken : ndarray, shape (k, 3), float64
+        Points that are there.
+    pool : ndarray, shape (m, 3), float64
+        What to choose from.
+    n : int
+        How many.
+    rng : numpy.random.Generator
+        Its state decides.
+    """
+    nearest = np.min(np.linalg.norm(pool[:, None] - taken, axis=2), axis=1)
+    chosen: list[int] = []
+    for _ in range(n):
+        chosen.append(int(np.argmax(nearest * rng.uniform(0.1, 1.0, size=len(pool)))))
+        nearest = np.minimum(nearest, np.linalg.norm(pool - pool[chosen[-1]], axis=1))
+    return chosen
 
 
 class Roads:
@@ -85,13 +119,19 @@ class Roads:
             What the moments found belong to.
         """
         orders = [n for n in range(3, self.descriptor.order + 1, 2) if capacity(n) >= least]
+        placements = 2
         for k in range(tries):
             for order in orders:
                 goal = max(1e-8, 30 * self.noise) * 30.0 ** (k // 2)
                 cut = max(CUTS[k % len(CUTS)], self.noise)
                 moments = self._march(order).solve(fingerprint, min(goal, 0.1), cut, rng)
-                if moments is not None:
-                    yield self.from_moments(moments, order, fingerprint)
+                if moments is None:
+                    continue
+                found = self.from_moments(moments, order, fingerprint)
+                yield found
+                if order == orders[-1] and found.residual > self.tolerance and placements:
+                    placements -= 1
+                    yield self.placement(moments, order, fingerprint, rng)
 
     def search(
         self,
@@ -121,13 +161,19 @@ class Roads:
         """
         own = self.chemistry.fingerprints
         total = 4 * np.pi / 3 * fingerprint[0]
-        for k in range(starts):
+        # small sets of atoms are cheap to fit, and symmetric ones need many starts
+        for k in range(starts * max(1, SMALL // sizes[-1])):
             n = sizes[k % len(sizes)]
             directions = rng.normal(size=(n, 3))
             directions /= np.linalg.norm(directions, axis=1)[:, None]
             points = directions * np.cbrt(rng.uniform(size=n))[:, None]
             fit = own.fit(
-                fingerprint, points, np.full(n, total / n), free_weights=True, most_steps=100
+                fingerprint,
+                points,
+                np.full(n, total / n),
+                free_weights=True,
+                most_steps=200,
+                patience=30,
             )
             if fit.residual < 0.01:
                 yield self.chemistry.atoms(
@@ -168,6 +214,58 @@ class Roads:
             plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
             found.append(self.chemistry.atoms(points, plain, fingerprint, self.tolerance, POLISHED))
         return min(found, key=lambda c: c.residual)
+
+    def placement(
+        self,
+        moments: NDArray[np.float64],
+        order: int,
+        fingerprint: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> Candidate:
+        """
+        Fit atoms of all formulas with the right total weight to moments that are nearly known.
+
+        Where more atoms lie on a line or a circle than the moments can tell apart, only that the
+        weights are those of elements makes the answer unique. Starts are on the zeros of the
+        polynomials that vanish, or nearly, at the atoms.
+
+        Parameters
+        ----------
+        moments : ndarray, shape (n_moments(order),), float64
+            Known ones.
+        order : int
+            Their largest n.
+        fingerprint : ndarray, shape (n_features,), float64
+            What the atoms must have.
+        rng : numpy.random.Generator
+            Of the starts.
+        """
+        own = self.chemistry.fingerprints
+        formulas = self.chemistry.formulas(4 * np.pi / 3 * float(fingerprint[0]))
+        matrix = MomentMatrix(moments, order)
+        if not formulas or not matrix.eigenvalues[0] > 0:
+            return NOTHING
+        sure, masses = matrix.points(matrix.sure_rank())
+        pool, best, polishes = matrix.near_zeros(), NOTHING, 0
+        for _ in range(PLACEMENTS):
+            weights = np.sort(self.chemistry.table[formulas[rng.integers(len(formulas))]])
+            more = max(0, len(weights) - len(sure))
+            chosen = pool[spread_out(sure, pool, more, rng)]
+            points = np.concatenate([sure, chosen])[: len(weights)]
+            guess = np.concatenate([masses, np.full(more, np.mean(weights))])[: len(weights)]
+            guess += np.std(self.chemistry.table[self.chemistry.numbers]) * rng.normal(
+                size=len(weights)
+            )
+            weights = weights[np.argsort(np.argsort(guess))]
+            fit = own.fit_moments(moments, points, weights)
+            if fit.residual > 0.01:
+                continue
+            found = self.chemistry.atoms(fit.points, weights, fingerprint, 1.0, POLISHED)
+            best = min(best, found, key=lambda c: c.residual)
+            polishes += 1
+            if best.residual <= self.tolerance or polishes == POLISHES:
+                break
+        return best
 
     def _march(self, order: int) -> March:
         return march(self.descriptor.order, self.descriptor.parity_odd, order)
