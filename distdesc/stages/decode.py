@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc import registry
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
 from distdesc.decode.match import Match, match
+from distdesc.descriptors import DESCRIPTORS
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.stages.whole import RADIUS, Ball, check_whole
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
+from distdesc.structures.fingerprint_store import FingerprintStore
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.neighbours import build_environments, warm_up
 from distdesc.structures.source import Source, Structures
@@ -63,6 +66,9 @@ class Decode:
         fingerprints first, to see what comes back; the decoder is told to expect it.
     seed : int
         Of the decoder's starts and of the noise.
+    stored : bool
+        Whether the fingerprints are those of the source, a fingerprint store; else they are
+        computed. Found out by the plan.
     """
 
     descriptor: MomentInvariants
@@ -72,6 +78,7 @@ class Decode:
     tolerance: float = 1e-8
     noise: float = 0.0
     seed: int = 0
+    stored: bool = False
 
     def __post_init__(self) -> None:
         if self.per not in ("whole", "environment"):
@@ -89,8 +96,8 @@ class Decode:
 
     @property
     def reads_records(self) -> bool:
-        """See Stage.reads_records."""
-        return False
+        """See Stage.reads_records: stored fingerprints are the records."""
+        return self.stored
 
     @property
     def validates(self) -> bool:
@@ -109,8 +116,7 @@ class Decode:
 
     @property
     def _decoder(self) -> Decoder:
-        how = {"tolerance": self.tolerance, "noise": self.noise}
-        return Decoder(self.descriptor, **how, seed=self.seed)
+        return Decoder(self.descriptor, self.tolerance, self.noise, seed=self.seed)
 
     @property
     def _ball(self) -> Ball:
@@ -150,8 +156,19 @@ class Decode:
         )  # fmt: skip
 
     def resolve(self, source: Source, index: SourceIndex) -> Decode:
-        """See Stage.resolve."""
-        return self
+        """See Stage.resolve: stored fingerprints must be those that are to be decoded."""
+        if not isinstance(source, FingerprintStore):
+            return replace(self, stored=False)
+        made = source.made_with()
+        if registry.build(DESCRIPTORS, "descriptor", made["descriptor"]) != self.descriptor:
+            raise CampaignError(f"[descriptor] must be that of {source.path}: {made['descriptor']}")
+        for name in ("per", "origin", "radius") if self.per == "whole" else ("per",):
+            if made["stage"][name] != getattr(self, name):
+                raise CampaignError(
+                    f'{name} must be that of {source.path}, "{made["stage"][name]}", '
+                    f'got "{getattr(self, name)}"'
+                )
+        return replace(self, stored=True)
 
     def warm_up(self) -> None:
         """See Stage.warm_up."""
@@ -169,7 +186,11 @@ class Decode:
         """See Stage.run."""
         with clock("kernel"):
             environments, radii = self._environments(batch, first, last)
-            fingerprints = self._noisy(self.descriptor.compute(environments), batch, environments)
+            if self.stored:
+                fingerprints = _stored(batch, self.per)[first:last]
+            else:
+                fingerprints = self.descriptor.compute(environments)
+            fingerprints = self._noisy(fingerprints, batch, environments)
         rows: list[tuple[Decoded, int, Match]] = []
         reasons: dict[int, str] = {}
         for k, fingerprint in enumerate(fingerprints):
@@ -233,6 +254,14 @@ class Decode:
             numbers = np.append(environments.centre_numbers[k], numbers)
             positions = np.vstack([np.zeros(3), positions])
         return numbers, positions
+
+
+def _stored(batch: Structures, per: str) -> NDArray[np.float64]:
+    """Fingerprints of all rows of a batch, as they were stored."""
+    records = [r for r in batch.records or () if r is not None]
+    if per == "whole":
+        return np.array([r.info["fingerprint"] for r in records], dtype=np.float64)
+    return np.concatenate([r.arrays["fingerprint"] for r in records]).astype(np.float64)
 
 
 def _compared(

@@ -5,5 +5,6 @@ SOURCES = {
     "ase_db": "distdesc.structures.ase_db:AseDatabase",
     "aselmdb": "distdesc.structures.aselmdb:AseLmdb",
     "extxyz": "distdesc.structures.extxyz:ExtxyzFiles",
+    "fingerprint_store": "distdesc.structures.fingerprint_store:FingerprintStore",
     "structure_store": "distdesc.structures.structure_store:StructureStore",
 }

@@ -88,7 +88,7 @@ class SqliteRows:
                     raise ValueError(values)
                 numbers, positions, cell = map(_array, values[:3], ("<i4", "<f8", "<f8"))
                 positions, cell = positions.reshape(len(numbers), 3), cell.reshape(3, 3)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 batch.add_problem(f"{name}: damaged: {error}")
             else:
                 batch.add(numbers, positions, cell, (values[3] or 0) & _PBC_BITS > 0)

@@ -128,7 +128,31 @@ class Ingested:
                 file.write_bytes(b"~" * file.stat().st_size)
 
 
+class Fingerprinted:
+    """A run over a database, whose structures are read from there."""
+
+    path = "x.zarr"
+
+    def write(self, folder, images):
+        AseDb().write(folder, images)
+        run(
+            Campaign.from_dict(
+                {
+                    "source": {"name": "ase_db", "path": str(folder / "x.db")},
+                    "descriptor": {"name": "moment_invariants", "order": 2, "smoothing": 0.0},
+                    "stage": [{"name": "fingerprint", "per": "whole"}],
+                    "store": {"path": str(folder / "x.zarr"), "shard_rows": 4, "chunk_rows": 4},
+                    "execution": {"executor": "serial"},
+                }
+            )
+        )
+
+    def spoil(self, folder, index):
+        AseDb().spoil(folder, index)
+
+
 MAKERS = {
+    "fingerprint_store": Fingerprinted(),
     "extxyz": Extxyz(),
     "ase_db": AseDb(),
     "aselmdb": Lmdb(),
