@@ -226,7 +226,7 @@ def _slot(channel, slots, present, n_present, size, coefficients):
 def by_element(pairs):
     """Pairs of a batch, environment after environment, those of the same element together."""
     offsets, _, numbers = pairs
-    sequence = np.empty(len(numbers), np.int64)
+    sequence = np.arange(len(numbers))
     count, place = np.zeros(256, np.int64), np.empty(256, np.int64)
     for k in range(len(offsets) - 1):
         low, high = 255, 0

@@ -22,6 +22,9 @@ from distdesc.structures.environment import Environments
 
 MOST_N, MOST_L = 16, 16
 
+MOST_ELEMENTS = 256
+"""Atomic numbers that the kernels have room for: those of a byte."""
+
 
 @dataclass(frozen=True)
 class DensityExpansion:
@@ -213,6 +216,12 @@ class DensityExpansion:
         vectors = np.require(environments.vectors, np.float64, ["C", "W"])
         numbers = np.require(environments.numbers, np.int32, ["C", "W"])
         centres = np.array(environments.centre_numbers, dtype=np.int32)
+        for some in (numbers, centres):
+            if len(some) and not (some.min() >= 0 and some.max() < MOST_ELEMENTS):
+                raise ValueError(
+                    f"atomic numbers must be from 0 to {MOST_ELEMENTS - 1}, "
+                    f"got {some.min()} to {some.max()}"
+                )
         if not self.include_centre:
             centres[:] = -1
         mixing = _mixing_rows(self._mixing)
@@ -264,5 +273,5 @@ def _mixing_rows(mixing: Mixing) -> tuple[NDArray[Any], ...]:
     """Nonzero weights of each element: where they start, their channels, and they themselves."""
     matrix = mixing.matrix()
     numbers, channels = np.nonzero(matrix)
-    start = np.searchsorted(numbers, np.arange(257))  # of every number that a byte holds
+    start = np.searchsorted(numbers, np.arange(MOST_ELEMENTS + 1))
     return start, channels, matrix[numbers, channels]

@@ -174,7 +174,7 @@ class Fitter:
             )
         whole = Sketch.nothing(basis)
         for part in range(parts):
-            receipt = read_receipt(self.path, pass_name(number), part)
+            receipt = self._sound(number, part, digest)
             if receipt is None:
                 raise RunError(f"part {part} of the fit was lost; run the same command again")
             whole = whole.merged(read_sketch(self.path, number, receipt), basis)

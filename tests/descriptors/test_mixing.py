@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from reference.batches import batch
 
+from distdesc.descriptors.expansion import DensityExpansion
 from distdesc.descriptors.mixing import Mixing
 
 
@@ -33,3 +36,10 @@ def test_weights_follow_the_rule_of_species():
     assert Mixing("weights").matrix()[6, 0] == 1.06
     assert Mixing("none").matrix()[6, 0] == 1.0
     assert Mixing("weights").channels == ("",)
+
+
+@pytest.mark.parametrize("number", [-1, 256, 1000])
+def test_atomic_numbers_beyond_a_byte_are_refused_before_they_reach_a_kernel(number):
+    expansion = DensityExpansion(elements=("H",))
+    with pytest.raises(ValueError, match="atomic numbers must be from 0 to 255"):
+        expansion.coefficients(batch([([[1.0, 0.0, 0.0]], [number])]))
