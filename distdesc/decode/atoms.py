@@ -19,6 +19,9 @@ FORMULAS = 200
 MOST_ELEMENTS = 6
 """Beyond which too many formulas have the same weight."""
 
+MOST_ATOMS = 40
+"""Beyond which there are too many formulas, too."""
+
 FAR = 0.1
 """Residual from which a fit does not lead back."""
 
@@ -109,7 +112,7 @@ class Chemistry:
             for count in range(int(left / weights[k] + 1e-6) + 1):
                 extend([*counts, count], left - count * weights[k])
 
-        if len(numbers) <= MOST_ELEMENTS:
+        if len(numbers) <= MOST_ELEMENTS and total < MOST_ATOMS * weights[-1]:
             extend([], total)
         return found
 

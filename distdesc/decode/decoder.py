@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.fingerprints import checked
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.roads import Roads
+from distdesc.decode.second import assigned
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
-from distdesc.errors import CampaignError, StructureError
+from distdesc.errors import CampaignError
 
 SINGLE = 6e-8
 """Relative error of single precision."""
@@ -24,11 +26,17 @@ SINGLE = 6e-8
 APPROXIMATE = 1e-3
 """Residual beyond which a structure is not worth showing."""
 
+LEAST = 1e-6
+"""Total weight that is none."""
+
 MOST_ATOMS = 200
 """In a search, so that a wild fingerprint does not exhaust the memory."""
 
 SEARCHED = 8
-"""Atoms up to which it is worth to fit them to a full set, where all else has failed."""
+"""Atoms up to which, and"""
+
+SEARCHED_ORDER = 5
+"""order up to which it is worth to fit them to a full set, where all else has failed."""
 
 ALGEBRA, COMPLETION, SEARCH = "algebra", "completion", "search"
 
@@ -155,7 +163,11 @@ class Decoder:
     def _table(self) -> NDArray[np.float64]:
         return self.descriptor.weight_table()[list(self.descriptor.accepted_numbers)]
 
-    def decode(self, fingerprint: NDArray[np.float64]) -> Decoded:
+    def decode(
+        self,
+        fingerprint: NDArray[np.float64],
+        second: tuple[MomentInvariants, NDArray[np.float64]] | None = None,
+    ) -> Decoded:
         """
         Structure with a fingerprint.
 
@@ -163,6 +175,9 @@ class Decoder:
         ----------
         fingerprint : ndarray, shape (n_features,), float64
             As `MomentInvariants.compute` gives it, exact or with noise.
+        second : tuple of MomentInvariants and ndarray, optional
+            Another descriptor with the same cutoff, and its fingerprint of the same structure:
+            elements are found from that one, for positions from the first.
 
         Raises
         ------
@@ -170,39 +185,69 @@ class Decoder:
             If it is no fingerprint of this descriptor: wrong length, or not finite.
         """
         started = time.perf_counter()
-        values = self._checked(fingerprint)
+        values = checked(self.descriptor, fingerprint)
         noise = self.noise
         if np.array_equal(values, values.astype(np.float32)):
             noise = max(noise, SINGLE)
         roads = Roads(self.descriptor, self.tolerance, noise)
+        with np.errstate(all="ignore"):  # of steps too long, which are then not taken
+            found = self._found(roads, values)
+        decoded = self._judged(roads, found, time.perf_counter() - started)
+        if second is None or decoded.verdict is Verdict.FAILED:
+            return decoded
+        return self._with_elements(decoded, *second, started)
+
+    def _found(self, roads: Roads, fingerprint: NDArray[np.float64]) -> list[tuple[str, Candidate]]:
+        """Candidates with their roads, until one is good enough and confirmed."""
         found: list[tuple[str, Candidate]] = []
         since = 0
-        for road, candidate in self._candidates(roads, values):
-            if candidate.residual > self.tolerance or not roads.chemistry.sensible(candidate):
-                if candidate.residual < 1:
-                    found.append((road, candidate))
-                since += bool(since)
-            else:
+        for road, candidate in self._candidates(roads, fingerprint):
+            fits = candidate.residual <= roads.tolerance and roads.chemistry.sensible(candidate)
+            if fits or candidate.residual < 1:
                 found.append((road, candidate))
-                since += 1
+            since += fits or since > 0
             if since > (0 if road == ALGEBRA else self.confirm):
                 break
-        return self._judged(roads, found, time.perf_counter() - started)
+        return found
+
+    def _with_elements(
+        self,
+        decoded: Decoded,
+        descriptor: MomentInvariants,
+        fingerprint: NDArray[np.float64],
+        started: float,
+    ) -> Decoded:
+        """Elements, and positions fitted again, from a second fingerprint."""
+        if descriptor.cutoff != self.descriptor.cutoff or descriptor.species == "channels":
+            raise CampaignError(
+                "the second descriptor must have one density and the cutoff of the first, "
+                f"{self.descriptor.cutoff}, got {descriptor!r}"
+            )
+        values = checked(descriptor, fingerprint)
+        rng = np.random.default_rng(self.seed)
+        points = decoded.positions / descriptor.cutoff
+        with np.errstate(all="ignore"):
+            found = assigned(descriptor, values, points, self.tolerance, rng)
+        other = replace(self, descriptor=descriptor)
+        roads = Roads(descriptor, self.tolerance, self.noise)
+        road = f"{decoded.road}, elements from the second"
+        return other._judged(roads, [(road, found)], time.perf_counter() - started)
 
     def _candidates(
         self, roads: Roads, fingerprint: NDArray[np.float64]
     ) -> Iterator[tuple[str, Candidate]]:
         """Candidates of all roads, the straightest first."""
         rng = np.random.default_rng(self.seed)
-        if fingerprint[0] <= 0:
+        if fingerprint[0] <= LEAST:
             return
-        sizes = self._sizes(fingerprint)
         if self.descriptor.invariants == "full":
             yield from ((ALGEBRA, c) for c in roads.algebra(fingerprint))
+        sizes = self._sizes(fingerprint)
+        if self.descriptor.invariants == "full":
             yield from (
                 (COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries, sizes[-1])
             )
-            if sizes[-1] > SEARCHED:
+            if sizes[0] > SEARCHED or self.descriptor.order > SEARCHED_ORDER:
                 return
         yield from ((SEARCH, c) for c in roads.search(fingerprint, rng, self.starts, sizes))
 
@@ -221,21 +266,6 @@ class Decoder:
             return [n for n in sizes if n in exact] or sizes
         return sizes
 
-    def _checked(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
-        wanted = self.descriptor.n_features
-        values = np.asarray(fingerprint, dtype=np.float64)
-        if values.shape != (wanted,):
-            raise StructureError(
-                {0: f"fingerprint must have shape ({wanted},), the {wanted} features of order "
-                    f"{self.descriptor.order}, got {values.shape}"}
-            )  # fmt: skip
-        bad = np.flatnonzero(~(np.abs(values) < 1e100))
-        if len(bad):
-            raise StructureError(
-                {0: f"fingerprint must be finite, got {values[bad[0]]} as feature {bad[0]}"}
-            )
-        return values
-
     def _judged(self, roads: Roads, found: list[tuple[str, Candidate]], seconds: float) -> Decoded:
         """The best of what was found, and what it is worth."""
         road, best = min(found, key=lambda pair: pair[1].residual, default=("none", NOTHING))
@@ -252,7 +282,7 @@ class Decoder:
             if not roads.chemistry.sensible(best):
                 reason = "atoms are beyond the cutoff or coincide; " + reason
         else:
-            road, best, verdict = road, replace(NOTHING, residual=best.residual), Verdict.FAILED
+            best, verdict = replace(NOTHING, residual=best.residual), Verdict.FAILED
             elements = [SYMBOLS[z] for z in self.descriptor.accepted_numbers]
             names = ", ".join(elements) if len(elements) < 10 else "any elements"
             reason = f"no structure of at most {self.capacity} atoms of {names} was found"

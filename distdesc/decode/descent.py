@@ -78,14 +78,15 @@ def descend(
             return Descent(x, cost, step)
         jacobian = slopes(x)
         curvature, gradient = jacobian.T @ jacobian, jacobian.T @ off
-        scale = max(float(np.max(np.diag(curvature), initial=0.0)), 1e-300)
+        scale = float(np.max(np.diag(curvature), initial=0.0))
+        if not 1e-200 < scale < 1e200:
+            return Descent(x, cost, step)
         while True:
             matrix = curvature.copy()
             matrix.flat[:: len(x) + 1] += damping * scale
-            with np.errstate(over="ignore", invalid="ignore"):  # of a step that is too long
-                move = np.linalg.solve(matrix, -gradient)
-                trial = residuals(x + move)
-                lower = float(trial @ trial)
+            move = np.linalg.solve(matrix, -gradient)
+            trial = residuals(x + move)
+            lower = float(trial @ trial)
             if lower < cost:
                 break
             damping, growth = damping * growth, 2 * growth

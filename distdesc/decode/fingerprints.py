@@ -17,6 +17,10 @@ from distdesc.descriptors.density import harmonic_recurrence, n_moments, tensors
 from distdesc.descriptors.invariants import ContractionTable, Invariant, contraction_table
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.zernike import zernike_coefficients
+from distdesc.errors import StructureError
+
+LARGEST = 1e30
+"""Feature that could still be computed with."""
 
 
 class Fit(NamedTuple):
@@ -272,3 +276,35 @@ def of_descriptor(descriptor: MomentInvariants) -> PointFingerprints:
 def _cached(order: int, invariants: str, parity_odd: bool, smoothing: float) -> PointFingerprints:
     plain = MomentInvariants(order=order, invariants=invariants, parity_odd=parity_odd)
     return PointFingerprints(plain.invariant_list(), order, smoothing)
+
+
+def checked(descriptor: MomentInvariants, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Fingerprint as numbers that one can compute with.
+
+    Parameters
+    ----------
+    descriptor : MomentInvariants
+        What it should be of.
+    fingerprint : ndarray, shape (n_features,), float64
+        What was given.
+
+    Raises
+    ------
+    StructureError
+        If it has another length or is not finite.
+    """
+    wanted = descriptor.n_features
+    values = np.asarray(fingerprint, dtype=np.float64)
+    if values.shape != (wanted,):
+        raise StructureError(
+            {0: f"fingerprint must have shape ({wanted},), the {wanted} features of order "
+                f"{descriptor.order}, got {values.shape}"}
+        )  # fmt: skip
+    bad = np.flatnonzero(~(np.abs(values) < LARGEST))
+    if len(bad):
+        raise StructureError(
+            {0: f"fingerprint must be finite and below {LARGEST:.0e}, got {values[bad[0]]} as "
+                f"feature {bad[0]}"}
+        )  # fmt: skip
+    return values

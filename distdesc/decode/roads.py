@@ -22,8 +22,8 @@ SMALL = 20
 PLACEMENTS = 100
 """Formulas and places to try where moments alone do not tell the atoms."""
 
-POLISHES = 8
-"""Of these, at most so many that look right are fitted to the fingerprint."""
+POLISHES = 4
+"""Of these, the best few are fitted to the fingerprint."""
 
 RANKS = 3
 """Numbers of points to try for the same moments."""
@@ -63,7 +63,7 @@ class Roads:
     descriptor : MomentInvariants
         With one density.
     tolerance : float
-        Relative residual that is good enough.
+        Relative residual that is good enough, if noise allows.
     noise : float
         Relative error to expect of the features.
     """
@@ -71,7 +71,7 @@ class Roads:
     def __init__(self, descriptor: MomentInvariants, tolerance: float, noise: float) -> None:
         self.descriptor = descriptor
         self.chemistry = Chemistry(descriptor)
-        self.tolerance = tolerance
+        self.tolerance = max(tolerance, 3 * noise)
         self.noise = noise
 
     def algebra(self, fingerprint: NDArray[np.float64]) -> Iterator[Candidate]:
@@ -162,7 +162,7 @@ class Roads:
         own = self.chemistry.fingerprints
         total = 4 * np.pi / 3 * fingerprint[0]
         # small sets of atoms are cheap to fit, and symmetric ones need many starts
-        for k in range(starts * max(1, SMALL // sizes[-1])):
+        for k in range(starts * max(1, SMALL // sizes[0])):
             n = sizes[k % len(sizes)]
             directions = rng.normal(size=(n, 3))
             directions /= np.linalg.norm(directions, axis=1)[:, None]
@@ -195,6 +195,8 @@ class Roads:
         fingerprint : ndarray, shape (n_features,), float64
             What the atoms must have.
         """
+        if not np.all(np.isfinite(moments)):
+            return NOTHING
         matrix = MomentMatrix(moments, order)
         if not matrix.eigenvalues[0] > 0:
             return NOTHING
@@ -246,25 +248,24 @@ class Roads:
         if not formulas or not matrix.eigenvalues[0] > 0:
             return NOTHING
         sure, masses = matrix.points(matrix.sure_rank())
-        pool, best, polishes = matrix.near_zeros(), NOTHING, 0
+        pool = matrix.near_zeros()
+        spread = np.std(self.chemistry.table[self.chemistry.numbers])
+        fits = []
         for _ in range(PLACEMENTS):
             weights = np.sort(self.chemistry.table[formulas[rng.integers(len(formulas))]])
             more = max(0, len(weights) - len(sure))
             chosen = pool[spread_out(sure, pool, more, rng)]
             points = np.concatenate([sure, chosen])[: len(weights)]
             guess = np.concatenate([masses, np.full(more, np.mean(weights))])[: len(weights)]
-            guess += np.std(self.chemistry.table[self.chemistry.numbers]) * rng.normal(
-                size=len(weights)
-            )
+            guess = guess + spread * rng.normal(size=len(weights))
             weights = weights[np.argsort(np.argsort(guess))]
-            fit = own.fit_moments(moments, points, weights)
-            if fit.residual > 0.01:
-                continue
-            found = self.chemistry.atoms(fit.points, weights, fingerprint, 1.0, POLISHED)
-            best = min(best, found, key=lambda c: c.residual)
-            polishes += 1
-            if best.residual <= self.tolerance or polishes == POLISHES:
+            fits.append(own.fit_moments(moments, points, weights))
+        best = NOTHING
+        for fit in sorted(fits, key=lambda f: f.residual)[:POLISHES]:
+            if fit.residual > 0.01 or best.residual <= self.tolerance:
                 break
+            found = self.chemistry.atoms(fit.points, fit.weights, fingerprint, 1.0, POLISHED)
+            best = min(best, found, key=lambda c: c.residual)
         return best
 
     def _march(self, order: int) -> March:
