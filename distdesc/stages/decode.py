@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from distdesc import registry
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
@@ -195,7 +196,8 @@ class Decode:
         reasons: dict[int, str] = {}
         for k, fingerprint in enumerate(fingerprints):
             try:
-                with clock("decode"):
+                # BLAS with several threads rounds differently, and here it is not faster.
+                with clock("decode"), threadpool_limits(1, "blas"):
                     decoded = self._decoded(fingerprint, radii[k])
             except StructureError as error:
                 owner = np.searchsorted(batch.offsets, environments.centres[k], side="right") - 1

@@ -8,6 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from threadpoolctl import threadpool_limits
 
 from distdesc.campaign import Campaign
 from distdesc.decode.decoder import Decoded, Verdict
@@ -115,6 +116,15 @@ def test_rows_do_not_depend_on_the_rest_of_the_batch_even_with_noise():
     np.testing.assert_array_equal(every["residual"][2:], last["residual"])
     assert (every["residual"] > 1e-12).all(), "there was noise"
     assert (every["max_error"] < 1e-2).all()
+
+
+def test_the_threads_of_blas_do_not_change_what_is_found():
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append(decoded())
+    for name in set(found[0]) - {"seconds"}:
+        np.testing.assert_array_equal(found[0][name], found[1][name], name)
 
 
 def test_environments_are_decoded_too():
