@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from distdesc.errors import StoreError
 from distdesc.report.blocks import StoredBlocks, stored_in_blocks
 from distdesc.report.lazy import dask_array, dataset
+from distdesc.report.rows import existing_rows
 from distdesc.schema import Status
 from distdesc.store.receipts import done_shards, is_complete, iter_receipts
 from distdesc.store.rows import RowReader
@@ -159,7 +160,7 @@ class Run:
         n = self.plan.layout("fingerprint").n_rows
         if isinstance(rows, slice):
             rows = range(n)[rows]
-        return _existing(rows, n).reshape(-1)
+        return existing_rows(rows, n).reshape(-1)
 
     def to_dask(self, name: str = "fingerprint") -> dask.array.Array:
         """
@@ -252,7 +253,7 @@ class Run:
         StoreError
             If a row is no number, or does not exist.
         """
-        rows = _existing(rows, self.n_environments)
+        rows = existing_rows(rows, self.n_environments)
         structure = np.searchsorted(self._offsets, rows, side="right") - 1
         return structure, rows - self._offsets[structure]
 
@@ -321,15 +322,3 @@ class Run:
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
         return self.reader.read("offsets", 0, self.n_structures + 1)
-
-
-def _existing(rows: ArrayLike | range, n: int) -> NDArray[np.int64]:
-    """Rows as whole numbers, all of them below `n`."""
-    found = np.asarray(rows)
-    if found.size and found.dtype.kind not in "iu":  # a mask would mean rows 0 and 1
-        raise StoreError(
-            f"rows must be whole numbers, such as np.flatnonzero of a mask, got {found.dtype}"
-        )
-    if found.size and not (found.min() >= 0 and found.max() < n):
-        raise StoreError(f"rows must be in [0, {n})")
-    return found.astype(np.int64)
