@@ -43,6 +43,8 @@ class Candidate:
         Largest difference of a feature, relative to the largest feature.
     condition : float
         Of the moment matrix; infinite if there was none.
+    sure : bool
+        Whether so small a residual leaves no room for other elements in the same places.
     """
 
     points: NDArray[np.float64]
@@ -50,6 +52,7 @@ class Candidate:
     numbers: NDArray[np.int32]
     residual: float
     condition: float = np.inf
+    sure: bool = True
 
 
 NOTHING = Candidate(np.empty((0, 3)), np.empty(0), np.empty(0, dtype=np.int32), np.inf)

@@ -202,7 +202,7 @@ class Decoder:
         found: list[tuple[str, Candidate]] = []
         since = 0
         for road, candidate in self._candidates(roads, fingerprint):
-            fits = candidate.residual <= roads.tolerance and roads.chemistry.sensible(candidate)
+            fits = self._fits(roads, candidate, roads.tolerance)
             if fits or candidate.residual < 1:
                 found.append((road, candidate))
             since += fits or since > 0
@@ -268,9 +268,13 @@ class Decoder:
 
     def _judged(self, roads: Roads, found: list[tuple[str, Candidate]], seconds: float) -> Decoded:
         """The best of what was found, and what it is worth."""
-        road, best = min(found, key=lambda pair: pair[1].residual, default=("none", NOTHING))
+        road, best = min(
+            found,
+            key=lambda pair: (not self._fits(roads, pair[1], self.tolerance), pair[1].residual),
+            default=("none", NOTHING),
+        )
         others: list[tuple[str, Candidate]] = []
-        if best.residual <= self.tolerance and roads.chemistry.sensible(best):
+        if self._fits(roads, best, self.tolerance):
             verdict, reason = Verdict.EXACT, ""
             others = self._others(roads, best, found)
             if others:
@@ -279,6 +283,8 @@ class Decoder:
         elif best.residual <= max(APPROXIMATE, 10 * self.noise):
             verdict = Verdict.APPROXIMATE
             reason = f"the fingerprint is reproduced to {best.residual:.1e} only"
+            if not best.sure:
+                reason += ", and other elements in the same places may fit as well"
             if not roads.chemistry.sensible(best):
                 reason = "atoms are beyond the cutoff or coincide; " + reason
         else:
@@ -289,13 +295,18 @@ class Decoder:
         alternatives = tuple(self._decoded(r, c, verdict, reason, seconds) for r, c in others)
         return replace(self._decoded(road, best, verdict, reason, seconds), others=alternatives)
 
+    def _fits(self, roads: Roads, candidate: Candidate, tolerance: float) -> bool:
+        """Whether atoms are sensible, and the fingerprint theirs beyond doubt."""
+        near = candidate.residual <= tolerance and candidate.sure
+        return near and roads.chemistry.sensible(candidate)
+
     def _others(
         self, roads: Roads, best: Candidate, found: list[tuple[str, Candidate]]
     ) -> list[tuple[str, Candidate]]:
         """Different structures with the same fingerprint."""
         kept: list[tuple[str, Candidate]] = []
         for road, candidate in found:
-            if candidate.residual > self.tolerance or not roads.chemistry.sensible(candidate):
+            if not self._fits(roads, candidate, self.tolerance):
                 continue
             if all(self._differ(candidate, other) for other in (best, *(c for _, c in kept))):
                 kept.append((road, candidate))

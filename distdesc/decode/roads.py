@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.fingerprints import Fit
 from distdesc.decode.marching import CUTS, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.descriptors.moment_invariants import MomentInvariants
@@ -24,6 +25,12 @@ PLACEMENTS = 100
 
 POLISHES = 4
 """Of these, the best few are fitted to the fingerprint."""
+
+SURE = 1e-10
+"""Residual beyond which a fit of formulas is not held for unique."""
+
+EXCHANGES = 100
+"""Of elements, tried in each of those."""
 
 RANKS = 3
 """Numbers of points to try for the same moments."""
@@ -119,7 +126,7 @@ class Roads:
             What the moments found belong to.
         """
         orders = [n for n in range(3, self.descriptor.order + 1, 2) if capacity(n) >= least]
-        placements = 2
+        placements = 1
         for k in range(tries):
             for order in orders:
                 goal = max(1e-8, 30 * self.noise) * 30.0 ** (k // 2)
@@ -260,13 +267,39 @@ class Roads:
             guess = guess + spread * rng.normal(size=len(weights))
             weights = weights[np.argsort(np.argsort(guess))]
             fits.append(own.fit_moments(moments, points, weights))
+        fits.sort(key=lambda f: f.residual)
+        fits = [self._exchanged(moments, fit, rng) for fit in fits[:POLISHES]]
         best = NOTHING
         for fit in sorted(fits, key=lambda f: f.residual)[:POLISHES]:
-            if fit.residual > 0.01 or best.residual <= self.tolerance:
+            if fit.residual > 0.01 or best.residual < SURE:
                 break
             found = self.chemistry.atoms(fit.points, fit.weights, fingerprint, 1.0, POLISHED)
             best = min(best, found, key=lambda c: c.residual)
-        return best
+        # on a line, other formulas come as near as 1e-9
+        return replace(best, sure=best.residual < SURE)
+
+    def _exchanged(self, moments: NDArray[np.float64], fit: Fit, rng: np.random.Generator) -> Fit:
+        """Exchange elements of pairs of atoms while that brings the moments closer."""
+        own = self.chemistry.fingerprints
+        for _ in range(EXCHANGES):
+            a, b = (
+                rng.choice(len(fit.weights), 2, replace=False) if len(fit.weights) > 1 else (0, 0)
+            )
+            weights = fit.weights.copy()
+            if rng.uniform() < 0.5:  # two atoms trade places
+                weights[[a, b]] = weights[[b, a]]
+            else:  # or one gets heavier by what the other loses, if there are such elements
+                table = self.chemistry.table[self.chemistry.numbers]
+                weights[a] = rng.choice(table)
+                weights[b] += fit.weights[a] - weights[a]
+                if np.min(np.abs(table - weights[b])) > 1e-6:
+                    continue
+            if fit.residual < 1e-9 or np.allclose(weights, fit.weights):
+                continue
+            trial = own.fit_moments(moments, fit.points, weights)
+            if trial.residual < fit.residual:
+                fit = trial
+        return fit
 
     def _march(self, order: int) -> March:
         return march(self.descriptor.order, self.descriptor.parity_odd, order)
