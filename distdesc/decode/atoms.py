@@ -104,6 +104,7 @@ class Chemistry:
         weights = self.table[numbers]
 
         def extend(counts: list[int], left: float) -> None:
+            """Add the formulas that begin with some counts and have so much weight left."""
             k = len(counts)
             if len(found) >= FORMULAS:
                 return

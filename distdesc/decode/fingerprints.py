@@ -198,15 +198,18 @@ class PointFingerprints:
         def unpacked(
             x: NDArray[np.float64],
         ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            """Points and weights of the variables."""
             moved = x[:split].reshape(-1, 3) if free_points else points
             return moved, x[split:] if free_weights else weights
 
         def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Differences of the features, scaled."""
             moved, changed = unpacked(x)
             own = self.basis(moved)[0] if free_points else functions
             return (self.of_moments(changed @ own) - fingerprint) * scale
 
         def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Derivatives of these differences."""
             moved, changed = unpacked(x)
             own, by_place = self.basis(moved)
             rows = []
@@ -248,9 +251,11 @@ class PointFingerprints:
         scale = 1 / max(float(np.max(np.abs(moments))), 1e-300)
 
         def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Differences of the moments, scaled."""
             return (weights @ self.basis(x.reshape(-1, 3))[0][:, :size] - moments) * scale
 
         def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Derivatives of these differences."""
             by_place = self.basis(x.reshape(-1, 3))[1][:, :, :size] * weights[:, None, None]
             return by_place.reshape(-1, size).T * scale
 

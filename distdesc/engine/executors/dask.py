@@ -31,13 +31,16 @@ WINDOW = 3
 
 DASHBOARD_PORT = 8787
 
-ONE_THREAD = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
         "RAYON_NUM_THREADS",
-    )  # fmt: skip
-}
+    ),
+    "1",
+)
 
 SETTINGS = {
     # Shards are equal and long; moving them between workers only delays them.
