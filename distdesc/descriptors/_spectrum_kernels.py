@@ -294,7 +294,7 @@ def power_spectra(
 
 @njit(cache=True, nogil=True)
 def count_blocks(pairs, centre_numbers, cutoff, mixing, n_channels, counts):
-    """Number of blocks of each environment that are not zero throughout: fill `counts`."""
+    """Room for the blocks of each environment that are not zero throughout: fill `counts`."""
     offsets, vectors, numbers = pairs
     mix_start, mix_channel, _ = mixing
     seen = np.full(n_channels, -1)
@@ -304,7 +304,7 @@ def count_blocks(pairs, centre_numbers, cutoff, mixing, n_channels, counts):
             number = centre_numbers[k]
             if pair < offsets[k + 1]:
                 x, y, z = vectors[pair]
-                # as in the expansion, so that both agree at the cutoff itself
+                # at the cutoff itself, room also for what the expansion may leave out
                 near = np.sqrt(x * x + y * y + z * z) <= cutoff * (1 + 1e-14)
                 number = numbers[pair] if near else -1
             if number >= 0:

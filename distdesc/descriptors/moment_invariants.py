@@ -23,7 +23,7 @@ from distdesc.descriptors.selection import full_set, independent_set
 from distdesc.descriptors.species import Species
 from distdesc.descriptors.zernike import zernike_coefficients
 from distdesc.errors import CampaignError
-from distdesc.structures.environment import Environments
+from distdesc.structures.environment import Environments, single_environment
 
 SETS = ("independent", "full")
 MAX_ORDER = 12
@@ -141,14 +141,7 @@ class MomentInvariants:
 
     def warm_up(self) -> None:
         """See Descriptor.warm_up."""
-        one = Environments(
-            offsets=np.array([0, 1]),
-            vectors=np.full((1, 3), self.cutoff / 4),
-            numbers=np.full(1, self.accepted_numbers[0], dtype=np.int32),
-            neighbours=np.zeros(1, dtype=np.int64),
-            centres=np.zeros(1, dtype=np.int64),
-            centre_numbers=np.full(1, self.accepted_numbers[0], dtype=np.int32),
-        )
+        one = single_environment(self.cutoff / 4, self.accepted_numbers[0])
         self.compute(one)
         self.jacobian(one)
         self.invariants_of(self.moments(one))
