@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isfinite, pi
 from typing import Any
 
@@ -199,7 +199,7 @@ class DensityExpansion:
         _expansion_kernels.slopes(pairs[1], cutoff, basis, self.l_max, self.n_max, out)
         return out
 
-    @property
+    @cached_property
     def _mixing(self) -> Mixing:
         return Mixing(self.species, self.elements, self.weights, self.rank, self.embedding)
 
