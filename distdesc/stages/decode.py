@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from distdesc import registry
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
-from distdesc.decode.match import Match, match
+from distdesc.decode.fingerprints import of_descriptor
 from distdesc.descriptors import DESCRIPTORS
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.errors import CampaignError, StructureError
-from distdesc.schema import ArraySpec, Ragged, RowKind
-from distdesc.stages.whole import RADIUS, Ball, check_whole
+from distdesc.schema import ArraySpec, RowKind
+from distdesc.stages.decoded import Row, Truth, columns, row_of, scaled, specs
+from distdesc.stages.stage import Stage
+from distdesc.stages.whole import Ball, check_whole
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
 from distdesc.structures.fingerprint_store import FingerprintStore
@@ -26,22 +26,11 @@ from distdesc.structures.index import SourceIndex
 from distdesc.structures.neighbours import build_environments, warm_up
 from distdesc.structures.source import Source, Structures
 
-VERDICTS = {verdict: code for code, verdict in enumerate(Verdict)}
-"""Code of each verdict, as stored."""
-
-FOUND = 0.01
-"""Largest distance of an atom from its place, in Å, that needs no second look."""
-
-SAME = 1e-3
-"""In Å: what two ways to match atoms may differ by and still count as equally near."""
-
 ROW_SECONDS = 0.05
 """Of a fingerprint on average: some milliseconds, and now and then a second."""
 
 DECODER_BYTES = 2**26
 """Of the tables of a decoder of the highest order, and what one decoding needs."""
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,9 @@ class Decode:
         What a row is: a ``"whole"`` structure, or an ``"environment"``.
     origin, radius : str
         Of the balls of whole structures, see `whole.Ball`.
+    second : bool
+        Whether there are two fingerprints of each row: positions are found from one in which all
+        elements weigh the same, and the elements then from that of ``[descriptor]``.
     tolerance : float
         Relative residual of the fingerprint up to which a structure is called exact.
     noise : float
@@ -76,6 +68,7 @@ class Decode:
     per: str = "whole"
     origin: str = "centroid"
     radius: str = "fitted"
+    second: bool = False
     tolerance: float = 1e-8
     noise: float = 0.0
     seed: int = 0
@@ -86,9 +79,14 @@ class Decode:
             raise CampaignError(f'per must be one of whole, environment, got "{self.per}"')
         if type(self.seed) is not int or self.seed < 0:
             raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        Decoder(self.descriptor, self.tolerance, self.noise)  # refuses what cannot be decoded
+        if self.second and self.descriptor.species != "weights":
+            raise CampaignError(
+                'second needs a [descriptor] that tells elements, species "weights", got '
+                f'"{self.descriptor.species}"'
+            )
         if self.per == "whole":
             check_whole(self._ball, self.descriptor)
-        self._decoder  # noqa: B018 (refuses what cannot be decoded)
 
     @property
     def row_kind(self) -> RowKind:
@@ -116,8 +114,20 @@ class Decode:
         return max(64, 2 * self._decoder.capacity)
 
     @property
+    def n_features(self) -> int:
+        """Numbers that a row is decoded from."""
+        return self.descriptor.n_features * (2 if self.second else 1)
+
+    @property
+    def _first(self) -> MomentInvariants:
+        """Descriptor of the fingerprint that positions are found from."""
+        return replace(self.descriptor, species="none", weights=()) if self.second else (
+            self.descriptor
+        )  # fmt: skip
+
+    @property
     def _decoder(self) -> Decoder:
-        return Decoder(self.descriptor, self.tolerance, self.noise, seed=self.seed)
+        return Decoder(self._first, self.tolerance, self.noise, seed=self.seed)
 
     @property
     def _ball(self) -> Ball:
@@ -125,38 +135,9 @@ class Decode:
 
     def outputs(self) -> tuple[ArraySpec, ...]:
         """See Stage.outputs."""
-        atoms = Ragged("atom", self.most_atoms, self._decoder.capacity / 2)
-        codes = {"codes": {verdict.value: code for verdict, code in VERDICTS.items()}}
-        return (
-            ArraySpec("n_atoms", "<i4", description="Atoms found."),
-            ArraySpec("numbers", "|u1", ragged=atoms, description="Atomic numbers found."),
-            ArraySpec("positions", "<f8", (3,), ("xyz",), "Å", ragged=atoms,
-                      description="From the middle of the ball, in a frame of their own."),
-            ArraySpec("verdict", "|i1", fill=-1, attributes=codes,
-                      description="What the atoms found are worth."),
-            ArraySpec("reason", "string", fill="", description="Of any verdict but exact."),
-            ArraySpec("residual", "<f8", fill=NAN,
-                      attributes={"n_features": self.descriptor.n_features},
-                      description="Largest difference of a feature, to the largest feature."),
-            ArraySpec("road", "string", fill="", description="How the atoms were found."),
-            ArraySpec("condition", "<f8", fill=NAN, description="Of the moment matrix."),
-            ArraySpec("seconds", "<f4", unit="s", fill=NAN, measured=True,
-                      description="Time that decoding took; the only array that is not "
-                      "reproducible."),
-            ArraySpec("others", "string", fill="",
-                      description="JSON of other structures with the same fingerprint."),
-            RADIUS,
-            ArraySpec("n_true", "<i4", description="Atoms that there are, if known."),
-            ArraySpec("max_error", "<f8", unit="Å", fill=NAN,
-                      description="Largest distance of an atom from its place; infinite if "
-                      "their number differs."),
-            ArraySpec("rms_error", "<f8", unit="Å", fill=NAN,
-                      description="Root of the mean square of these distances."),
-            ArraySpec("species_ok", "|i1", fill=-1,
-                      description="Whether each atom has its element: 1 or 0; -1 unknown."),
-        )  # fmt: skip
+        return specs(self.n_features, self.most_atoms, self._decoder.capacity / 2)
 
-    def resolve(self, source: Source, index: SourceIndex) -> Decode:
+    def resolve(self, source: Source, index: SourceIndex) -> Stage:
         """See Stage.resolve: stored fingerprints must be those that are to be decoded."""
         if not isinstance(source, FingerprintStore):
             return replace(self, stored=False)
@@ -169,6 +150,11 @@ class Decode:
                     f'{name} must be that of {source.path}, "{made["stage"][name]}", '
                     f'got "{getattr(self, name)}"'
                 )
+        if self.second:
+            raise CampaignError(
+                f"second must be false for stored fingerprints, of which {source.path} has one a "
+                "row, got true"
+            )
         return replace(self, stored=True)
 
     def warm_up(self) -> None:
@@ -179,7 +165,7 @@ class Decode:
 
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
-        return DECODER_BYTES + n_rows * 8 * (self.descriptor.n_features + 8 * self.most_atoms)
+        return DECODER_BYTES + n_rows * 8 * (self.n_features + 8 * self.most_atoms)
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
@@ -190,26 +176,28 @@ class Decode:
             if self.stored:
                 fingerprints = _stored(batch, self.per)[first:last]
             else:
-                fingerprints = self.descriptor.compute(environments)
+                fingerprints = self._computed(environments)
             fingerprints = self._noisy(fingerprints, batch, environments)
-        rows: list[tuple[Decoded, int, Match]] = []
+        rows: list[Row] = []
         reasons: dict[int, str] = {}
         for k, fingerprint in enumerate(fingerprints):
+            factor = float(radii[k]) / self.descriptor.cutoff
             try:
                 # BLAS with several threads rounds differently, and here it is not faster.
                 with clock("decode"), threadpool_limits(1, "blas"):
-                    decoded = self._decoded(fingerprint, radii[k])
+                    found = self._decoded(fingerprint)
             except StructureError as error:
                 owner = np.searchsorted(batch.offsets, environments.centres[k], side="right") - 1
                 reasons[int(owner)] = next(iter(error.reasons.values()))
                 continue
             with clock("match"):
-                numbers, positions = self._truth(environments, k, radii[k])
-                errors = _compared(decoded, numbers, positions, not self.descriptor.parity_odd)
-                rows.append((decoded, len(numbers), errors))
+                truth = self._truth(environments, k, factor)
+                species = self.descriptor.species == "weights"
+                mirror = not self.descriptor.parity_odd
+                rows.append(row_of(scaled(found, factor), float(radii[k]), truth, species, mirror))
         if reasons:
             raise StructureError(reasons)
-        return _columns(rows, radii)
+        return columns(rows)
 
     def _environments(
         self, batch: Structures, first: int, last: int
@@ -220,6 +208,11 @@ class Decode:
             return self._ball.environments(batch, first, last, cutoff)
         found = build_environments(batch, first, last, cutoff)
         return found, np.full(len(found), cutoff)
+
+    def _computed(self, environments: Environments) -> NDArray[np.float64]:
+        """Fingerprints, one after the other if there are two of each row."""
+        rows = self.descriptor.compute(environments)
+        return np.hstack([self._first.compute(environments), rows]) if self.second else rows
 
     def _noisy(
         self, rows: NDArray[np.float64], batch: Structures, environments: Environments
@@ -235,27 +228,34 @@ class Decode:
             out[k] = rows[k] * (1 + self.noise * rng.standard_normal(rows.shape[1]))
         return out
 
-    def _decoded(self, fingerprint: NDArray[np.float64], radius: float) -> Decoded:
-        """Atoms of a fingerprint, in a ball of this radius."""
-        found = self._decoder.decode(fingerprint)
-        if len(found.numbers) > self.most_atoms:
-            raise StructureError(
-                {0: f"decoded {len(found.numbers)} atoms, more than the {self.most_atoms} that "
-                    "can be stored"}
-            )  # fmt: skip
-        return _scaled(found, radius / self.descriptor.cutoff)
+    def _decoded(self, fingerprint: NDArray[np.float64]) -> Decoded:
+        """Atoms of a row, in units of the descriptor's cutoff."""
+        n = self.descriptor.n_features
+        second = (self.descriptor, fingerprint[n:]) if self.second else None
+        found = self._decoder.decode(fingerprint[:n], second)
+        if len(found.numbers) <= self.most_atoms:
+            return found
+        reason = (
+            f"decoded {len(found.numbers)} atoms, more than the {self.most_atoms} that can be "
+            "stored"
+        )
+        return replace(
+            found, positions=found.positions[:0], numbers=found.numbers[:0],
+            weights=found.weights[:0], verdict=Verdict.FAILED, reason=reason, others=(),
+        )  # fmt: skip
 
-    def _truth(
-        self, environments: Environments, k: int, radius: float
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Numbers and positions (Å) of the atoms of one environment."""
+    def _truth(self, environments: Environments, k: int, factor: float) -> Truth:
+        """Atoms of one environment, without those at its edge that no feature can tell."""
         pairs = slice(int(environments.offsets[k]), int(environments.offsets[k + 1]))
-        numbers = environments.numbers[pairs]
-        positions = environments.vectors[pairs] * (radius / self.descriptor.cutoff)
+        numbers, vectors = environments.numbers[pairs], environments.vectors[pairs]
+        decay = of_descriptor(self.descriptor).decay(vectors / self.descriptor.cutoff)
+        weights = self.descriptor.weight_table()[numbers] * decay
+        seen = weights > self.tolerance * np.sum(weights)
+        numbers, positions = numbers[seen], vectors[seen] * factor
         if self.descriptor.include_centre:
             numbers = np.append(environments.centre_numbers[k], numbers)
             positions = np.vstack([np.zeros(3), positions])
-        return numbers, positions
+        return Truth(numbers, positions)
 
 
 def _stored(batch: Structures, per: str) -> NDArray[np.float64]:
@@ -264,55 +264,3 @@ def _stored(batch: Structures, per: str) -> NDArray[np.float64]:
     if per == "whole":
         return np.array([r.info["fingerprint"] for r in records], dtype=np.float64)
     return np.concatenate([r.arrays["fingerprint"] for r in records]).astype(np.float64)
-
-
-def _compared(
-    found: Decoded, numbers: NDArray[np.int32], positions: NDArray[np.float64], mirror: bool
-) -> Match:
-    """Errors of the atoms by element, or by place alone if some have changed their elements."""
-    by_element = match(found.positions, found.numbers, positions, numbers, mirror)
-    if by_element.max_error <= FOUND or len(numbers) != len(found.numbers):
-        return by_element
-    alike = np.zeros_like(numbers)
-    by_place = match(found.positions, alike, positions, alike, mirror)
-    if by_element.max_error <= by_place.max_error + SAME:
-        return by_element
-    return replace(by_place, species_ok=False)
-
-
-def _scaled(found: Decoded, factor: float) -> Decoded:
-    others = tuple(_scaled(other, factor) for other in found.others)
-    return replace(found, positions=found.positions * factor, others=others)
-
-
-def _columns(
-    rows: Sequence[tuple[Decoded, int, Match]], radii: NDArray[np.float64]
-) -> dict[str, NDArray[Any]]:
-    """Outputs of some rows: what was decoded, how many atoms there are, and how near it is."""
-    found, truth, errors = zip(*rows, strict=True) if rows else ((), (), ())
-    nothing: list[NDArray[Any]] = [np.empty((0, 3))]
-    return {
-        "n_atoms": np.array([len(d.numbers) for d in found], dtype=np.int32),
-        "numbers": np.concatenate([[], *(d.numbers for d in found)]).astype(np.uint8),
-        "positions": np.concatenate([*nothing, *(d.positions for d in found)]),
-        "verdict": np.array([VERDICTS[d.verdict] for d in found], dtype=np.int8),
-        "reason": np.array([d.reason for d in found], dtype=object),
-        "residual": np.array([d.residual for d in found], dtype=np.float64),
-        "road": np.array([d.road for d in found], dtype=object),
-        "condition": np.array([d.condition for d in found], dtype=np.float64),
-        "seconds": np.array([d.seconds for d in found], dtype=np.float32),
-        "others": np.array([_other_text(d) for d in found], dtype=object),
-        "radius": radii,
-        "n_true": np.array(truth, dtype=np.int32),
-        "max_error": np.array([e.max_error for e in errors], dtype=np.float64),
-        "rms_error": np.array([e.rms_error for e in errors], dtype=np.float64),
-        "species_ok": np.array([e.species_ok for e in errors], dtype=np.int8),
-    }
-
-
-def _other_text(found: Decoded) -> str:
-    others = [
-        {"numbers": other.numbers.tolist(), "positions": other.positions.tolist()}
-        for other in found.others
-    ]
-    return json.dumps(others) if others else ""

@@ -16,12 +16,13 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.engine.preview import preview
 from distdesc.engine.run import run
 from distdesc.engine.verify import verify
-from distdesc.errors import CampaignError, RunError, SourceError, StructureError
+from distdesc.errors import CampaignError, RunError, SourceError
 from distdesc.report.decoding import decoded_structures, summarise_decoding
 from distdesc.report.reader import open_run
 from distdesc.schema import RowKind
 from distdesc.stages import decode
 from distdesc.stages.decode import Decode
+from distdesc.stages.decoded import VERDICTS, Truth, row_of
 from distdesc.stopwatch import Stopwatch
 from tests.stages.test_fingerprint import make_batch
 from tests.support import contents
@@ -73,7 +74,7 @@ def store(tmp_path_factory, source):
 def test_atoms_come_back_and_the_errors_are_told():
     found = decoded()
     assert found["n_atoms"].tolist() == [9, 9, 5]
-    assert found["verdict"].tolist() == [decode.VERDICTS[Verdict.EXACT]] * 3
+    assert found["verdict"].tolist() == [VERDICTS[Verdict.EXACT]] * 3
     assert (found["max_error"] < 1e-6).all()
     assert (found["rms_error"] <= found["max_error"]).all()
     assert found["species_ok"].tolist() == [1, 1, 1]
@@ -94,7 +95,8 @@ def test_atoms_come_back_and_the_errors_are_told():
 def test_the_decoder_sees_the_fingerprint_and_nothing_else(monkeypatch):
     seen = []
 
-    def spy(self, fingerprint):
+    def spy(self, fingerprint, second):
+        assert second is None
         seen.append(fingerprint.copy())
         return Decoded(np.zeros((0, 3)), np.zeros(0, np.int32), np.zeros(0), Verdict.FAILED,
                        "spied", np.inf, "none", np.inf, 0.0)  # fmt: skip
@@ -149,19 +151,19 @@ def test_swapped_elements_are_not_called_right():
     assert not np.array_equal(wrong, numbers)
     for given, ok in ((numbers, True), (wrong, False), (np.where(numbers == 8, 7, numbers), False)):
         found = Decoded(around, given, np.ones(9), Verdict.EXACT, "", 0.0, "x", 1.0, 0.0)
-        errors = decode._compared(found, numbers, around, True)
-        assert errors.species_ok is ok
-        assert errors.max_error < 1e-6
+        row = row_of(found, 1.0, Truth(numbers, around), True, True)
+        assert row.species_ok == ok
+        assert row.errors.max_error < 1e-6
 
 
-def test_too_many_atoms_are_refused_by_name(monkeypatch):
+def test_more_atoms_than_can_be_stored_are_a_failure_with_its_reason(monkeypatch):
     many = Decoded(np.zeros((99, 3)), np.ones(99, np.int32), np.ones(99), Verdict.APPROXIMATE,
                    "", 0.0, "x", 1.0, 0.0)  # fmt: skip
-    monkeypatch.setattr(decode.Decoder, "decode", lambda self, fingerprint: many)
-    with pytest.raises(StructureError) as error:
-        decoded(ROUGH[:2])
-    assert list(error.value.reasons) == [0, 1]
-    assert "decoded 99 atoms, more than the 64" in error.value.reasons[0]
+    monkeypatch.setattr(decode.Decoder, "decode", lambda *_: many)
+    found = decoded(ROUGH[:2])
+    assert found["n_atoms"].tolist() == [0, 0]
+    assert found["verdict"].tolist() == [VERDICTS[Verdict.FAILED]] * 2
+    assert "decoded 99 atoms, more than the 64" in found["reason"][0]
 
 
 @pytest.mark.parametrize(
