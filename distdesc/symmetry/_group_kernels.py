@@ -1,0 +1,142 @@
+"""Compiled multiplication tables: subgroups of found operations, and exact representations."""
+
+from __future__ import annotations
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def multiplication_table(permutations, signs, a, b):
+    """
+    Index of each product, (k, k), -1 where it is not among the operations.
+
+    Operations of one determinant differ in the images of the points `a` and `b`; permutations
+    are compared whole nevertheless.
+    """
+    k, n = permutations.shape
+    keys = np.empty(k, dtype=np.int64)
+    for g in range(k):
+        keys[g] = 2 * (permutations[g, a] * n + permutations[g, b]) + (signs[g] > 0)
+    order = np.argsort(keys)
+    table = np.empty((k, k), dtype=np.int64)
+    for g in range(k):
+        for h in range(k):
+            image = permutations[g, permutations[h, a]] * n + permutations[g, permutations[h, b]]
+            key = 2 * image + (signs[g] * signs[h] > 0)
+            low, high = 0, k
+            while low < high:
+                middle = (low + high) // 2
+                if keys[order[middle]] < key:
+                    low = middle + 1
+                else:
+                    high = middle
+            found = order[low] if low < k and keys[order[low]] == key else -1
+            if found >= 0:
+                for point in range(n):
+                    if permutations[found, point] != permutations[g, permutations[h, point]]:
+                        found = -1
+                        break
+            table[g, h] = found
+    return table
+
+
+@njit(cache=True, nogil=True)
+def grow_subgroup(table, inside, new):
+    """Group that `inside` and one more operation generate; the count, 0 if it leaves the table."""
+    k = len(table)
+    members = np.empty(k, dtype=np.int64)
+    is_member = inside.copy()
+    is_member[new] = True
+    count = 0
+    for g in range(k):
+        if is_member[g]:
+            members[count] = g
+            count += 1
+    place = 0
+    while place < count:
+        g = members[place]
+        other = 0
+        while other <= place:
+            for product in (table[g, members[other]], table[members[other], g]):
+                if product < 0:
+                    return is_member, 0
+                if not is_member[product]:
+                    is_member[product] = True
+                    members[count] = product
+                    count += 1
+            other += 1
+        place += 1
+    return is_member, count
+
+
+@njit(cache=True, nogil=True)
+def largest_closed(table, errors):
+    """
+    Operations, (k,) bool, that form a group; the identity is the first one.
+
+    All of them if they do. Else a group is grown from the most exact operation on; one that would
+    bring in a product which is not there is left out.
+    """
+    k = len(table)
+    inside = np.zeros(k, dtype=np.bool_)
+    inside[0] = True
+    if np.all(table >= 0):
+        inside[:] = True
+        return inside
+    for new in np.argsort(errors, kind="mergesort"):
+        if not inside[new]:
+            grown, count = grow_subgroup(table, inside, new)
+            if count > 0:
+                inside = grown
+    return inside
+
+
+@njit(cache=True, nogil=True)
+def make_exact(operations, table):
+    """
+    Turn nearly multiplicative orthogonal matrices, (k, 3, 3), in place into an exact group.
+
+    The average over h of (gh) h⁻¹, made orthogonal, has the square of the error (Grove, Karcher
+    and Ruh, Math. Ann. 211, 7 (1974)).
+    """
+    k = len(operations)
+    new = np.empty_like(operations)
+    mean, square = np.empty((3, 3)), np.empty((3, 3))
+    for _ in range(8):
+        change = 0.0
+        for g in range(k):
+            mean[:] = 0.0
+            for h in range(k):
+                gh = table[g, h]
+                for x in range(3):
+                    for y in range(3):
+                        mean[x, y] += (
+                            operations[gh, x, 0] * operations[h, y, 0]
+                            + operations[gh, x, 1] * operations[h, y, 1]
+                            + operations[gh, x, 2] * operations[h, y, 2]
+                        )
+            mean /= k
+            for _ in range(6):
+                make_orthogonal(mean, square)
+            new[g] = mean
+            change = max(change, np.max(np.abs(mean - operations[g])))
+        operations[:] = new
+        if change < 1e-14:
+            break
+
+
+@njit(cache=True, nogil=True)
+def make_orthogonal(matrix, square):
+    """One step of Newton and Schulz towards the nearest orthogonal matrix, in place."""
+    for x in range(3):
+        for y in range(3):
+            value = 0.0
+            for z in range(3):
+                value += matrix[z, x] * matrix[z, y]
+            square[x, y] = (3.0 if x == y else 0.0) - value
+    for x in range(3):
+        a, b, c = matrix[x, 0], matrix[x, 1], matrix[x, 2]
+        for y in range(3):
+            matrix[x, y] = 0.5 * (a * square[0, y] + b * square[1, y] + c * square[2, y])

@@ -1,0 +1,145 @@
+"""Finds the symmetry of environments about their centres, and of molecules."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.errors import CampaignError
+from distdesc.structures.environment import Environments
+from distdesc.symmetry import _finder_kernels as kernels
+from distdesc.symmetry._group_kernels import largest_closed, make_exact, multiplication_table
+from distdesc.symmetry.group import Symmetry
+from distdesc.symmetry.names import point_group_name
+
+TOLERANCE = 1e-3
+"""Distance, in Å, up to which the image of an atom is another atom."""
+
+
+def find_symmetry(
+    points: NDArray[np.float64], numbers: NDArray[np.int32], tolerance: float = TOLERANCE
+) -> Symmetry:
+    """
+    Symmetry of a set of atoms about the origin.
+
+    An operation is one that, placed best, brings every atom within the tolerance of a like one.
+    Such operations of a set that is only nearly symmetric need not form a group. Then one is
+    grown from the most exact operation on, and what would bring in a product that is not among
+    them is left out. So the result is always a group, all of its operations are within the
+    tolerance, and `Symmetry.symmetrised` moves no atom by more than about the tolerance.
+
+    Two atoms with the images of both fix an operation, so that at most as many have to be tried
+    as there are pairs alike.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 3), float64
+        Neighbours about their centre, or a molecule about its centroid, in Å.
+    numbers : ndarray, shape (n,), integers
+        Atomic numbers; only like atoms exchange. That of a centre which is not among the points
+        does not matter.
+    tolerance : float
+        In Å; below half of the smallest distance between like atoms.
+
+    Returns
+    -------
+    Symmetry
+        About the origin.
+
+    Raises
+    ------
+    CampaignError
+        If the tolerance is not positive.
+    """
+    if not 0 < tolerance < np.inf:
+        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
+    points = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3)
+    kinds = np.ascontiguousarray(numbers, dtype=np.int64)
+    n = len(points)
+    sites = kernels.merge_coincident(points, kinds, tolerance)
+    places, members = sites, None
+    if not np.array_equal(sites, np.arange(n)):
+        places, members, counts = np.unique(sites, return_inverse=True, return_counts=True)
+        means = np.zeros((len(places), 3))
+        np.add.at(means, members, points / counts[members][:, None])
+        points, kinds = means, kinds[places] * (n + 1) + counts
+    sort, operations, permutations, signs, errors, a, b = kernels.find_operations(
+        points, kinds, tolerance
+    )
+    name = ""
+    if sort != kernels.GENERAL:
+        name, operations, permutations = _infinite(sort, operations[0], points, kinds, tolerance)
+    elif len(operations) > 1:
+        table = multiplication_table(permutations, signs, a, b)
+        inside = largest_closed(table, errors)
+        if not np.all(inside):
+            operations, permutations = operations[inside], permutations[inside]
+            table = multiplication_table(permutations, signs[inside], a, b)
+        make_exact(operations, table)
+    if members is not None:
+        permutations = _of_atoms(permutations, members)
+    return Symmetry(operations, permutations, sites, name or point_group_name(operations))
+
+
+def find_symmetries(environments: Environments, tolerance: float = TOLERANCE) -> list[Symmetry]:
+    """
+    Symmetry of each of a batch of environments.
+
+    Parameters
+    ----------
+    environments : Environments
+        Neighbours of their centres.
+    tolerance : float
+        As of `find_symmetry`, in Å.
+
+    Returns
+    -------
+    list of Symmetry
+        One for each environment.
+    """
+    bounds = zip(environments.offsets[:-1], environments.offsets[1:], strict=True)
+    return [
+        find_symmetry(environments.vectors[i:j], environments.numbers[i:j], tolerance)
+        for i, j in bounds
+    ]
+
+
+def _of_atoms(permutations: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Permutations of atoms from those of sites: the m-th atom of one goes to that of another."""
+    order = np.argsort(members, kind="stable")
+    starts = np.searchsorted(members[order], np.arange(permutations.shape[1]))
+    ranks = np.empty(len(members), dtype=np.int64)
+    ranks[order] = np.arange(len(members)) - starts[members[order]]
+    images: NDArray[np.int64] = order[starts[permutations[:, members]] + ranks]
+    return images
+
+
+def _infinite(
+    sort: int,
+    axes: NDArray[np.float64],
+    points: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    tolerance: float,
+) -> tuple[str, NDArray[np.float64], NDArray[np.int64]]:
+    """Name, and operations of a finite subgroup, of atoms on one line or on one point."""
+    n = len(points)
+    axis = axes[:, 0] if sort == kernels.LINEAR else np.array([0.0, 0.0, 1.0])
+    across = np.linalg.svd(axis[None])[2][1:]
+    frame = np.vstack([axis, across])
+    # mirrors that hold the axis, and the half turn about it
+    flips = np.array([[1, 1, 1], [1, -1, -1], [1, 1, -1], [1, -1, 1]], dtype=np.float64)
+    images = np.arange(n)
+    mirrored = True
+    if sort == kernels.LINEAR:
+        along = points @ axis
+        off = np.where(kinds[:, None] == kinds, np.abs(along[:, None] + along), np.inf)
+        images = np.argmin(off, axis=1)
+        mirrored = bool(np.max(np.min(off, axis=1)) <= tolerance)
+        mirrored &= np.array_equal(images[images], np.arange(n))
+    name = {kernels.NONE: "Kh", kernels.LINEAR: "D*h" if mirrored else "C*v"}[sort]
+    permutations = np.tile(np.arange(n), (4, 1))
+    if mirrored:
+        flips = np.concatenate([flips, -flips])
+        permutations = np.concatenate([permutations, np.tile(images, (4, 1))])
+    operations = np.einsum("ax,ga,ay->gxy", frame, flips, frame)
+    return name, operations, permutations
