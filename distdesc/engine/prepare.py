@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from distdesc.engine.sample import check_fit, plan_fit
 from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import StoreError
+from distdesc.errors import CampaignError, StoreError
 from distdesc.stages.stage import Stage
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.fits import TABLE
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 BEGUN = "run/begun"
 
+OWN = ("offsets", "run", "reduction")
+"""Names in a store that are no stage's arrays."""
+
 
 def plan_stages(
     campaign: Campaign, index: SourceIndex, offsets: NDArray[np.int64]
@@ -60,7 +64,8 @@ def plan_stages(
     Raises
     ------
     CampaignError
-        If there are too few environments for the campaign's reduction.
+        If there are too few environments for the campaign's reduction, or two stages would write
+        the same array.
     """
     check_fit(campaign, int(offsets[-1]))
     stages = tuple(s.resolve(campaign.source, index) for s in campaign.stages)
@@ -68,7 +73,22 @@ def plan_stages(
         plan_stage(name, stage, campaign, offsets)
         for name, stage in zip(campaign.stage_names, stages, strict=True)
     )
+    _check_names(plans)
     return stages, plans
+
+
+def _check_names(plans: Sequence[StagePlan]) -> None:
+    """Refuse stages that would write the same array, or one that is the store's own."""
+    owners = dict.fromkeys(OWN, "the store itself")
+    for plan in plans:
+        mine = f"stage {plan.layout.stage}"
+        for spec in plan.specs:
+            other = owners.setdefault(spec.name, mine)
+            if other != mine:
+                raise CampaignError(
+                    f"[[stage]] names of arrays must differ, but {other} and {mine} both have "
+                    f"{spec.name}; run them as two jobs, each with a [store] of its own"
+                )
 
 
 def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> WrittenPlan:
