@@ -200,9 +200,10 @@ def distance(points, a, b):
 @njit(cache=True, nogil=True)
 def find_operations(points, kinds, tolerance):
     """
-    All operations that bring each point within the tolerance of one of its kind.
+    All operations that bring each point within twice the tolerance of one of its kind.
 
-    Returns the sort of the set (`NONE` off the origin, `LINEAR`, `GENERAL`), the operations
+    So those of a symmetric set of which no point is off by more than the tolerance are among
+    them. Returns the sort of the set (`NONE` off the origin, `LINEAR`, `GENERAL`), the operations
     (k, 3, 3), their permutations (k, n), determinants (k,) and largest errors (k,), and the two
     points whose images tell operations of one determinant apart. The identity comes first. Of a
     set that is not general: one operation, whose first column is the axis.
@@ -220,6 +221,7 @@ def find_operations(points, kinds, tolerance):
         radii[k] = np.sqrt(points[k, 0] ** 2 + points[k, 1] ** 2 + points[k, 2] ** 2)
         farthest = max(farthest, radii[k])
     sort, a, b, span = NONE, 0, 0, 0.0
+    limit = 2 * tolerance
     if farthest > tolerance:
         axis, off = principal_axis(points)
         sort = LINEAR if off <= tolerance else GENERAL
@@ -227,10 +229,10 @@ def find_operations(points, kinds, tolerance):
     if sort != GENERAL:
         return sort, operations[:1], permutations[:1], signs[:1], errors[:1], a, b
     operations[0] = np.eye(3)
-    classes, order, starts = split_classes(kinds, radii, tolerance)
+    classes, order, starts = split_classes(kinds, radii, limit)
     a, b, span = choose_pair(points, radii, classes, starts)
-    # what an error of the tolerance in both images does to the farthest point
-    reach = tolerance * (2 + farthest * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
+    # what errors in both images do to the farthest point
+    reach = limit * (2 + farthest * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
     frame, other, start = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
     images = np.empty(n, dtype=np.int64)
     set_frame(points[a], points[b], frame)
@@ -238,13 +240,13 @@ def find_operations(points, kinds, tolerance):
     count = 1
     for place_a in range(starts[classes[a]], starts[classes[a] + 1]):
         p = order[place_a]
-        if abs(radii[p] - radii[a]) > tolerance or radii[p] == 0.0:
+        if abs(radii[p] - radii[a]) > limit or radii[p] == 0.0:
             continue
         for place_b in range(starts[classes[b]], starts[classes[b] + 1]):
             q = order[place_b]
-            if p == q or abs(radii[q] - radii[b]) > tolerance:
+            if p == q or abs(radii[q] - radii[b]) > limit:
                 continue
-            if abs(distance(points, p, q) - apart) > 2 * tolerance:
+            if abs(distance(points, p, q) - apart) > 2 * limit:
                 continue
             if not set_frame(points[p], points[q], other):
                 continue
@@ -258,12 +260,12 @@ def find_operations(points, kinds, tolerance):
                 if not assign_images(start, points, classes, order, starts, reach, images):
                     continue
                 error = fit_operation(points, images, sign, start)
-                if error > tolerance and error <= reach:
+                if error > limit and error <= reach:
                     # the pair alone may have misled; all points together may not
                     if not assign_images(start, points, classes, order, starts, reach, images):
                         continue
                     error = fit_operation(points, images, sign, start)
-                if error > tolerance or images[a] != p or images[b] != q:
+                if error > limit or images[a] != p or images[b] != q:
                     continue
                 if count == size:
                     operations = np.concatenate((operations, np.empty_like(operations)))

@@ -72,23 +72,53 @@ def grow_subgroup(table, inside, new):
 
 
 @njit(cache=True, nogil=True)
-def largest_closed(table, errors):
-    """
-    Operations, (k,) bool, that form a group; the identity is the first one.
+def largest_shift(points, operations, permutations, inside):
+    """Distance of the farthest point from its place in the set that some operations symmetrise."""
+    n = len(points)
+    largest = 0.0
+    for k in range(n):
+        mean_x, mean_y, mean_z, count = 0.0, 0.0, 0.0, 0
+        for g in range(len(operations)):
+            if inside[g]:
+                j = permutations[g, k]
+                x, y, z = points[j, 0], points[j, 1], points[j, 2]
+                mean_x += (
+                    operations[g, 0, 0] * x + operations[g, 1, 0] * y + operations[g, 2, 0] * z
+                )
+                mean_y += (
+                    operations[g, 0, 1] * x + operations[g, 1, 1] * y + operations[g, 2, 1] * z
+                )
+                mean_z += (
+                    operations[g, 0, 2] * x + operations[g, 1, 2] * y + operations[g, 2, 2] * z
+                )
+                count += 1
+        square = (mean_x / count - points[k, 0]) ** 2
+        square += (mean_y / count - points[k, 1]) ** 2
+        square += (mean_z / count - points[k, 2]) ** 2
+        largest = max(largest, square)
+    return np.sqrt(largest)
 
-    All of them if they do. Else a group is grown from the most exact operation on; one that would
-    bring in a product which is not there is left out.
+
+@njit(cache=True, nogil=True)
+def largest_group(points, operations, permutations, errors, table, tolerance):
+    """
+    Operations, (k,) bool, that form a group and shift no point beyond the tolerance.
+
+    All of them if they do. Else a group is grown from the identity, which is the first, by the
+    most exact operation first; one that would bring in a product which is not in the table, or
+    shift a point too far, is left out.
     """
     k = len(table)
-    inside = np.zeros(k, dtype=np.bool_)
-    inside[0] = True
-    if np.all(table >= 0):
-        inside[:] = True
+    inside = np.ones(k, dtype=np.bool_)
+    shift = largest_shift(points, operations, permutations, inside)
+    if shift <= tolerance and np.all(table >= 0):
         return inside
+    inside[1:] = False
     for new in np.argsort(errors, kind="mergesort"):
         if not inside[new]:
             grown, count = grow_subgroup(table, inside, new)
-            if count > 0:
+            shift = largest_shift(points, operations, permutations, grown)
+            if count > 0 and shift <= tolerance:
                 inside = grown
     return inside
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from distdesc.errors import CampaignError
 from distdesc.structures.environment import Environments
 from distdesc.symmetry import _finder_kernels as kernels
-from distdesc.symmetry._group_kernels import largest_closed, make_exact, multiplication_table
+from distdesc.symmetry._group_kernels import largest_group, make_exact, multiplication_table
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.names import point_group_name
 
 TOLERANCE = 1e-3
-"""Distance, in Å, up to which the image of an atom is another atom."""
+"""How far, in Å, an atom may be from where it would be in a set that is exactly symmetric."""
 
 
 def find_symmetry(
@@ -22,11 +22,12 @@ def find_symmetry(
     """
     Symmetry of a set of atoms about the origin.
 
-    An operation is one that, placed best, brings every atom within the tolerance of a like one.
-    Such operations of a set that is only nearly symmetric need not form a group. Then one is
-    grown from the most exact operation on, and what would bring in a product that is not among
-    them is left out. So the result is always a group, all of its operations are within the
-    tolerance, and `Symmetry.symmetrised` moves no atom by more than about the tolerance.
+    An operation is taken if it is one of a set in which no atom is more than the tolerance away.
+    Candidates bring, when placed best, every atom within twice the tolerance of a like one. Those
+    of a set that is only nearly symmetric need not form a group, or shift some atom too far. Then
+    a group is grown by the most exact one first, and what would bring in a product that is not
+    among them, or shift an atom too far, is left out. So the result is always a group, and
+    `Symmetry.symmetrised` moves no atom by more than the tolerance.
 
     Two atoms with the images of both fix an operation, so that at most as many have to be tried
     as there are pairs alike.
@@ -39,7 +40,7 @@ def find_symmetry(
         Atomic numbers; only like atoms exchange. That of a centre which is not among the points
         does not matter.
     tolerance : float
-        In Å; below half of the smallest distance between like atoms.
+        In Å; like atoms closer than twice as much count as coincident.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def find_symmetry(
     points = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3)
     kinds = np.ascontiguousarray(numbers, dtype=np.int64)
     n = len(points)
-    sites = kernels.merge_coincident(points, kinds, tolerance)
+    sites = kernels.merge_coincident(points, kinds, 2 * tolerance)
     places, members = sites, None
     if not np.array_equal(sites, np.arange(n)):
         places, members, counts = np.unique(sites, return_inverse=True, return_counts=True)
@@ -71,7 +72,7 @@ def find_symmetry(
         name, operations, permutations = _infinite(sort, operations[0], points, kinds, tolerance)
     elif len(operations) > 1:
         table = multiplication_table(permutations, signs, a, b)
-        inside = largest_closed(table, errors)
+        inside = largest_group(points, operations, permutations, errors, table, tolerance)
         if not np.all(inside):
             operations, permutations = operations[inside], permutations[inside]
             table = multiplication_table(permutations, signs[inside], a, b)
@@ -134,7 +135,7 @@ def _infinite(
         along = points @ axis
         off = np.where(kinds[:, None] == kinds, np.abs(along[:, None] + along), np.inf)
         images = np.argmin(off, axis=1)
-        mirrored = bool(np.max(np.min(off, axis=1)) <= tolerance)
+        mirrored = bool(np.max(np.min(off, axis=1)) <= 2 * tolerance)
         mirrored &= np.array_equal(images[images], np.arange(n))
     name = {kernels.NONE: "Kh", kernels.LINEAR: "D*h" if mirrored else "C*v"}[sort]
     permutations = np.tile(np.arange(n), (4, 1))

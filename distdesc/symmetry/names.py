@@ -20,7 +20,7 @@ def point_group_name(operations: NDArray[np.float64]) -> str:
     Parameters
     ----------
     operations : ndarray, shape (k, 3, 3), float64
-        Every element of a finite group once, orthogonal to about 1e-6.
+        Every element of a finite group once, to rounding.
     """
     is_proper = np.linalg.det(operations) > 0
     proper, improper = operations[is_proper], operations[~is_proper]
@@ -30,7 +30,7 @@ def point_group_name(operations: NDArray[np.float64]) -> str:
     if len(improper) == 0:
         return family if family in "TOI" else f"{family}{n}"
     traces = np.trace(improper, axis1=1, axis2=2)
-    if np.min(traces) < -3 + 1e-3:
+    if np.min(traces) < -3 + 1e-9:
         return _with_inversion(family, n)
     if family == "T":
         return "Td"
