@@ -50,7 +50,7 @@ def trivial_motions(
         return np.empty((0, 0))
     if kind == ROTATIONS:
         return _rotations(points, axis)
-    shifts = np.tile(np.eye(3), (n, 1)) / np.sqrt(n)
+    shifts: NDArray[np.float64] = np.tile(np.eye(3), (n, 1)) / np.sqrt(n)
     if kind == TRANSLATIONS:
         return shifts
     return np.hstack([_rotations(points - points.mean(axis=0), axis), shifts])
