@@ -306,7 +306,7 @@ class Decoder:
         """Different structures with the same fingerprint."""
         kept: list[tuple[str, Candidate]] = []
         for road, candidate in found:
-            if not self._fits(roads, candidate, self.tolerance):
+            if candidate is best or not self._fits(roads, candidate, self.tolerance):
                 continue
             if all(self._differ(candidate, other) for other in (best, *(c for _, c in kept))):
                 kept.append((road, candidate))

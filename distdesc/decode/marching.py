@@ -7,54 +7,33 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lstsq
+from scipy.linalg.lapack import dgelsy
 
-from distdesc.decode.descent import descend
-from distdesc.descriptors import _jacobian_kernels, _moment_kernels
-from distdesc.descriptors.density import n_moments, tensors
-from distdesc.descriptors.invariants import ContractionTable, Invariant, contraction_table
+from distdesc.decode.damped import refine
+from distdesc.decode.levels import Level, Levels
+from distdesc.descriptors.density import n_moments
 from distdesc.descriptors.selection import full_set
 
-CUTS = (1e-8, 1e-5, 1e-3, 1e-2)
-"""What counts as zero, relative: moments of an l, singular values of its linear equations."""
+CUTS = (1e-9, 1e-7, 1e-5, 1e-3)
+"""What counts as zero among the singular values of linear equations, relative."""
 
-STARTS = 8
-"""Random starts of a level where linear algebra does not suffice."""
+NOTHING = 1e-8
+"""Length of a tensor that is none, relative to the total weight."""
 
-EXACT = 1e-7
-"""Relative residual of a level up to which moments found by algebra need no fit."""
+ROUNDING = 1e-12
+"""Error of a feature, relative to the tensors in it, that leaves nothing to mend."""
+
+GOALS = (1e-9, 1e-7, 1e-5, 1e-4)
+"""Error of a level that is good enough to go on, for each of these."""
 
 STEPS = 40
-"""Of each of them, at most."""
+"""To mend a level, at most."""
 
+STARTS = 4
+"""Ways to complete a level that linear equations leave open, at most, in one march."""
 
-@dataclass(frozen=True)
-class _Level:
-    """
-    What determines the moments of one l, once those of all lower l are known.
-
-    Parameters
-    ----------
-    features : ndarray of int
-        Features whose largest l this is.
-    invariants : tuple of Invariant
-        The same.
-    table : ContractionTable
-        Of these features.
-    moments : ndarray of int
-        Moments of this l.
-    linear : tuple of tuple
-        For each tensor, the rows of the features that are linear in it, and its columns.
-    grams : ndarray of int
-        Rows of the features of degree two.
-    """
-
-    features: NDArray[np.int64]
-    invariants: tuple[Invariant, ...]
-    table: ContractionTable
-    moments: NDArray[np.int64]
-    linear: tuple[tuple[NDArray[np.int64], slice], ...]
-    grams: NDArray[np.int64]
+CLOSE = 0.1
+"""Error of a level, completed by itself, from which all levels together may follow."""
 
 
 class March:
@@ -62,29 +41,27 @@ class March:
     Solves invariants for the moments, by "frequency marching".
 
     Invariants of degree three that hold one tensor of angular momentum l, and two of lower ones
-    that are known, are linear equations for it. The lowest l fixes the frame. Where a symmetric
-    environment leaves directions open, or the frame is not fixed yet, all invariants of the
-    level are solved together, from random starts.
+    that are known, are linear equations for it. The lowest l fixes the frame. Where that frame
+    is nearly deficient, as that of a molecule that is nearly symmetric, digits are lost, and
+    what linear equations tell is nearly nothing; all invariants of the levels so far, those
+    quadratic and cubic in the new tensors too, bring them back. Where a symmetric environment
+    leaves directions open, what is missing is put there at random, with the scalar products that
+    are known, and then fitted in the same way.
 
     Parameters
     ----------
-    invariants : tuple of Invariant
-        A full set of one density, of any order.
-    order : int
-        Largest n of the moments to solve for; invariants of larger ones are left alone, and so
-        are pseudoscalars.
+    levels : Levels
+        Of a full set of one density, up to the order to solve for.
     """
 
-    def __init__(self, invariants: tuple[Invariant, ...], order: int) -> None:
-        self.order = order
-        self.levels = _levels(invariants, order)
-        self._together: dict[tuple[int, int], tuple[NDArray[np.int64], ContractionTable]] = {}
+    def __init__(self, levels: Levels) -> None:
+        self.levels = levels
 
     def solve(
         self,
         fingerprint: NDArray[np.float64],
-        goal: float,
-        cut: float,
+        rung: int,
+        noise: float,
         rng: np.random.Generator | None,
     ) -> NDArray[np.float64] | None:
         """
@@ -94,41 +71,29 @@ class March:
         ----------
         fingerprint : ndarray, shape (n_features,), float64
             What to solve, of all invariants.
-        goal : float
-            Relative residual at which a level counts as solved.
-        cut : float
-            What counts as zero, relative; one of `CUTS`.
+        rung : int
+            How strict to be: which of `CUTS` and `GOALS`.
+        noise : float
+            Relative error of the features to expect.
         rng : numpy.random.Generator or None
-            Of the starts; None to go by linear algebra alone.
+            Of the completions; None to do without.
 
         Returns
         -------
         ndarray or None
             None if a level could not be solved.
         """
-        state = _State(self, np.zeros(n_moments(self.order)), fingerprint, goal, cut, rng)
-        if not all(state.advance(l) for l in range(self.order + 1)):
-            return None
-        if state.open or goal > EXACT:
-            state.settle()
-        return state.moments
-
-    def together(self, first: int, last: int) -> tuple[NDArray[np.int64], ContractionTable]:
-        """
-        Features of several levels, and their table.
-
-        Parameters
-        ----------
-        first, last : int
-            Lowest and highest l.
-        """
-        if (first, last) not in self._together:
-            levels = self.levels[first : last + 1]
-            chosen = [v for level in levels for v in level.invariants]
-            features = np.concatenate([level.features for level in levels])
-            table = contraction_table(chosen, tuple(tensors(self.order)), 1)
-            self._together[first, last] = (features, table)
-        return self._together[first, last]
+        state = _State(
+            self.levels,
+            np.zeros(n_moments(self.levels.order)),
+            fingerprint,
+            self.levels.scales(fingerprint),
+            max(CUTS[rung], noise),
+            max(GOALS[rung], 30 * noise),
+            noise,
+            rng,
+        )
+        return state.moments if all(map(state.advance, self.levels.members)) else None
 
 
 @dataclass
@@ -138,128 +103,121 @@ class _State:
 
     Parameters
     ----------
-    march : March
-        Holds the levels.
+    levels : Levels
+        What to solve.
     moments : ndarray
         Those of the levels solved; zero beyond.
-    fingerprint, goal, cut, rng
+    fingerprint, noise, rng
         As `March.solve` takes them.
-    open : tuple of int
-        Levels that were not solved by linear algebra.
+    scales : list of ndarray
+        See `Levels.scales`.
+    cut, goal : float
+        What counts as zero, and as solved.
     """
 
-    march: March
+    levels: Levels
     moments: NDArray[np.float64]
     fingerprint: NDArray[np.float64]
-    goal: float
+    scales: list[NDArray[np.float64]]
     cut: float
+    goal: float
+    noise: float
     rng: np.random.Generator | None
-    open: tuple[int, ...] = ()
 
-    def advance(self, l: int) -> bool:
-        """Solve the next level, by linear algebra if that suffices; whether it is solved."""
-        level = self.march.levels[l]
+    def advance(self, level: Level) -> bool:
+        """Solve the next level; whether it is solved."""
         target = self.fingerprint[level.features]
-        if l == 0:
+        if level.l == 0:
             self.moments[level.moments] = target[: len(level.moments)]
             return True
-        scale = float(np.max(np.abs(target[level.grams]), initial=0.0))
-        if scale <= (self.cut * self.moments[0]) ** 2:
+        gram = np.sqrt(level.width) * target[level.grams]
+        if not np.max(np.diag(gram)) > (NOTHING * self.moments[0]) ** 2:
             return True  # nothing of this l
-        start = _frame(level, target) if l == 1 else self._linear(level, target)
-        self.moments[level.moments] = start
-        gram = np.abs(_values(self.moments, level.table)[level.grams] - target[level.grams])
-        if float(np.max(gram)) <= self.goal * scale:
+        if level.l == 1:
+            self.moments[level.moments] = _vectors(gram, 3).ravel()
+        else:
+            self._linear(level, target)
+        worst = self._worst(level, target)
+        if worst <= max(ROUNDING, 10 * self.noise):
             return True
-        if self.rng is None:
-            return False
-        self.open = (*self.open, l)
-        return self._search(l, start, self.rng)
-
-    def settle(self) -> None:
-        """Fit all levels together, in which the weakly determined ones win what others know."""
-        levels = range(1, self.march.order + 1)
-        self._fit(tuple(levels), self.march.order, 12)
-
-    def _linear(self, level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shortest solution of the linear equations of a level."""
-        solution = np.zeros(len(level.moments))
-        jacobian = _slopes(self.moments, level.table)[:, level.moments]
-        for rows, columns in level.linear:
-            if len(rows):
-                equations = jacobian[rows, columns]
-                solution[columns] = lstsq(
-                    equations, target[rows], cond=self.cut, lapack_driver="gelsy",
-                    check_finite=False,
-                )[0]  # fmt: skip
-        return solution
-
-    def _search(self, l: int, start: NDArray[np.float64], rng: np.random.Generator) -> bool:
-        """Solve this level, then all that are not settled together, from random starts."""
         known = self.moments.copy()
-        for attempt in range(STARTS):
-            alone = attempt < STARTS // 2 or len(self.open) == 1
-            together = (l,) if alone else self.open
+        if worst <= CLOSE and self._refined(1, level.l):
+            return True
+        return self.rng is not None and self._completed(level, gram, known, self.rng)
+
+    def _linear(self, level: Level, target: NDArray[np.float64]) -> None:
+        """Take the shortest solution of the linear equations of a level."""
+        equations = level.coupled(self.moments)
+        size = max(level.width, len(equations))
+        goal = np.zeros((size, level.linear.shape[1]))
+        goal[: len(equations)] = target[level.linear]
+        pivots = np.zeros(level.width, dtype=np.int32)
+        solution = dgelsy(equations, goal, pivots, self.cut, 4096)[1][: level.width]
+        self.moments[level.moments] = solution.T.ravel()
+
+    def _worst(self, level: Level, target: NDArray[np.float64]) -> float:
+        """Largest error of a feature of a level."""
+        return float(
+            np.max(np.abs(level.values(self.moments) - target) * self.scales[level.l], initial=0.0)
+        )
+
+    def _completed(
+        self,
+        level: Level,
+        gram: NDArray[np.float64],
+        known: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> bool:
+        """Solve a level of which linear equations tell a part."""
+        free = _untold(level.coupled(known), self.cut)
+        shortest = known[level.moments].reshape(len(gram), -1)
+        missing = _vectors(gram - shortest @ shortest.T, len(free))
+        for _ in range(STARTS if len(free) else 0):
+            turned = np.linalg.qr(rng.normal(size=(len(free), len(free))))[0]
             self.moments[:] = known
-            for k in together:
-                other = self.march.levels[k]
-                spread = np.sqrt(np.max(np.abs(self.fingerprint[other.features][other.grams])))
-                noise = rng.normal(size=len(other.moments))
-                base = start if k == l else 0.0 if attempt % 2 else known[other.moments]
-                step = 0.1 if attempt == 0 else 0.5
-                self.moments[other.moments] = base + spread * noise * step
-            if self._fit(together, l) <= self.goal:
+            self.moments[level.moments] += (missing @ turned @ free).ravel()
+            if self._refined(level.l, level.l, CLOSE) and self._refined(1, level.l):
                 return True
         return False
 
-    def _fit(self, together: tuple[int, ...], l: int, most_steps: int = STEPS) -> float:
-        """Fit some levels from where they are; the relative residual."""
-        features, table = self.march.together(together[0], l)
-        unknown = np.concatenate([self.march.levels[k].moments for k in together])
-        target = self.fingerprint[features]
-        scale = float(np.max(np.abs(target)))
+    def _refined(self, first: int, last: int, goal: float = 0.0) -> bool:
+        """Fit the moments of some levels to their features; whether that is good enough."""
+        levels = self.levels.members[first : last + 1]
+        unknown = np.concatenate([level.moments for level in levels])
+        target = np.concatenate([self.fingerprint[level.features] for level in levels])
+        scale = np.concatenate(self.scales[first : last + 1])
         moments = self.moments.copy()
 
         def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
             moments[unknown] = x
-            return (_values(moments, table) - target) / scale
+            parts = [level.values(moments) for level in levels]
+            off: NDArray[np.float64] = (np.concatenate(parts) - target) * scale
+            return off
 
         def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
             moments[unknown] = x
-            return _slopes(moments, table)[:, unknown] / scale
+            rows = np.concatenate([level.slopes(moments)[:, unknown] for level in levels])
+            return rows * scale[:, None]
 
-        goal = 1e-26
-        end = descend(residuals, slopes, moments[unknown], goal, most_steps)
-        self.moments[unknown] = end.x
-        return float(np.sqrt(end.cost))
-
-
-def _values(moments: NDArray[np.float64], table: ContractionTable) -> NDArray[np.float64]:
-    """Invariants of given moments."""
-    out = np.empty((1, len(table.dot_left)))
-    _moment_kernels.contractions(moments[None], table, out)
-    values: NDArray[np.float64] = out[0]
-    return values
+        self.moments[unknown], cost = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
+        return cost <= max(goal, self.goal) ** 2
 
 
-def _slopes(moments: NDArray[np.float64], table: ContractionTable) -> NDArray[np.float64]:
-    """Derivatives of invariants by all moments."""
-    out = np.empty((1, len(table.dot_left), len(moments)))
-    _jacobian_kernels.contraction_jacobians(moments[None], table, out)
-    slopes: NDArray[np.float64] = out[0]
-    return slopes
+def _untold(equations: NDArray[np.float64], cut: float) -> NDArray[np.float64]:
+    """Directions that linear equations tell nothing about, shape (n, n_unknowns)."""
+    if not len(equations):
+        return np.eye(equations.shape[1])
+    _, roots, turn = np.linalg.svd(equations)
+    return np.asarray(turn[np.sum(roots > cut * roots[0]) :])
 
 
-def _frame(level: _Level, target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors with given scalar products, in a frame of their own."""
-    n = len(level.moments) // 3
-    gram = np.zeros((n, n))
-    gram[np.triu_indices(n)] = np.sqrt(3.0) * target[level.grams]
-    values, vectors = np.linalg.eigh(gram + np.triu(gram, 1).T)
-    roots = np.sqrt(np.maximum(values[::-1][:3], 0.0))
-    rows = np.zeros((n, 3))
-    rows[:, : len(roots)] = vectors[:, ::-1][:, :3] * roots
-    return rows.ravel()
+def _vectors(gram: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Vectors with given scalar products, in a frame of their own, shape (n, width)."""
+    values, vectors = np.linalg.eigh(gram)
+    roots = np.sqrt(np.maximum(values[::-1][:width], 0.0))
+    rows = np.zeros((len(gram), width))
+    rows[:, : len(roots)] = vectors[:, ::-1][:, :width] * roots
+    return rows
 
 
 @lru_cache(maxsize=32)
@@ -276,37 +234,4 @@ def march(full_order: int, parity_odd: bool, order: int) -> March:
     order : int
         Largest n to solve for.
     """
-    return March(full_set(full_order, 1, parity_odd), order)
-
-
-def _levels(invariants: tuple[Invariant, ...], order: int) -> tuple[_Level, ...]:
-    layout = tuple(tensors(order))
-    largest = np.array(
-        [
-            -1 if v.is_odd or max(t.n for t in v.tensors) > order else max(t.l for t in v.tensors)
-            for v in invariants
-        ]
-    )
-    levels = []
-    for l in range(order + 1):
-        features = np.flatnonzero(largest == l)
-        chosen = [invariants[f] for f in features]
-        own = [(n, offset) for n, m, offset in layout if m == l]
-        places = np.concatenate([offset + np.arange(2 * l + 1) for _, offset in own])
-        linear = tuple(
-            (_rows_linear_in(chosen, n, l), slice(k * (2 * l + 1), (k + 1) * (2 * l + 1)))
-            for k, (n, _) in enumerate(own)
-        )
-        grams = np.array([r for r, v in enumerate(chosen) if len(v.tensors) == 2], dtype=int)
-        table = contraction_table(chosen, layout, 1)
-        levels.append(_Level(features, tuple(chosen), table, places, linear, grams))
-    return tuple(levels)
-
-
-def _rows_linear_in(invariants: list[Invariant], n: int, l: int) -> NDArray[np.int64]:
-    rows = [
-        r
-        for r, v in enumerate(invariants)
-        if len(v.tensors) == 3 and [t.n for t in v.tensors if t.l == l] == [n]
-    ]
-    return np.array(rows, dtype=int)
+    return March(Levels(full_set(full_order, 1, parity_odd), order))

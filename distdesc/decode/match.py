@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +113,7 @@ def _rotations(
     labels: NDArray[np.int32],
     goal: NDArray[np.float64],
     goal_labels: NDArray[np.int32],
-) -> list[NDArray[np.float64]]:
+) -> Iterator[NDArray[np.float64]]:
     """Rotations that bring a pair of atoms onto a pair of the goal, the most similar first."""
     radii, goal_radii = np.linalg.norm(positions, axis=1), np.linalg.norm(goal, axis=1)
     areas = np.linalg.norm(np.cross(goal[:, None], goal), axis=2)
@@ -131,10 +132,8 @@ def _rotations(
         np.fill_diagonal(off, np.inf)
     frame = _frame(goal[i], goal[j])
     chosen = np.argsort(off, axis=None, kind="stable")[:CANDIDATES]
-    return [
-        frame.T @ _frame(positions[a], positions[b])
-        for a, b in zip(*np.unravel_index(chosen, off.shape), strict=True)
-    ]
+    for a, b in zip(*np.unravel_index(chosen, off.shape), strict=True):
+        yield frame.T @ _frame(positions[a], positions[b])
 
 
 def _frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

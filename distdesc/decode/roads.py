@@ -96,10 +96,8 @@ class Roads:
             What the moments found belong to.
         """
         order = self.descriptor.order
-        slack = max(1e-8, 10 * self.noise)
-        for k, cut in enumerate(CUTS):
-            goal = min(0.1, slack * 30.0**k)
-            moments = self._march(order).solve(fingerprint, goal, max(cut, self.noise), None)
+        for rung in range(len(CUTS)):
+            moments = self._march(order).solve(fingerprint, rung, self.noise, None)
             if moments is not None:
                 yield self.from_moments(moments, order, fingerprint)
 
@@ -129,9 +127,8 @@ class Roads:
         placements = 1
         for k in range(tries):
             for order in orders:
-                goal = max(1e-8, 30 * self.noise) * 30.0 ** (k // 2)
-                cut = max(CUTS[k % len(CUTS)], self.noise)
-                moments = self._march(order).solve(fingerprint, min(goal, 0.1), cut, rng)
+                rung = k % len(CUTS)
+                moments = self._march(order).solve(fingerprint, rung, self.noise, rng)
                 if moments is None:
                     continue
                 found = self.from_moments(moments, order, fingerprint)
