@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import pi
 
@@ -196,8 +196,10 @@ def place(
         Random starts, at most.
     """
     frame = frame_of(moments, order) if np.all(np.isfinite(moments)) else None
-    search = _Search(frame, chemistry, fingerprint) if frame else None
-    sizes = search.sizes(MomentMatrix(moments, order).sure_rank()) if search else []
+    if frame is None:
+        return NOTHING
+    search = _Search(frame, chemistry, fingerprint)
+    sizes = search.sizes(MomentMatrix(moments, order).sure_rank())
     best = NOTHING
     for k in range(starts if sizes else 0):
         found = search.start(sizes[k % len(sizes)], rng)

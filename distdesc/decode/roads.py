@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
-from distdesc.decode.fingerprints import Fit
 from distdesc.decode.marching import CUTS, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
+from distdesc.decode.placing import place
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 POLISHED = 1e-11
@@ -20,45 +20,8 @@ POLISHED = 1e-11
 SMALL = 20
 """Number of atoms below which there are more starts, in proportion."""
 
-PLACEMENTS = 100
-"""Formulas and places to try where moments alone do not tell the atoms."""
-
-POLISHES = 4
-"""Of these, the best few are fitted to the fingerprint."""
-
-SURE = 1e-10
-"""Residual beyond which a fit of formulas is not held for unique."""
-
-EXCHANGES = 100
-"""Of elements, tried in each of those."""
-
 RANKS = 3
 """Numbers of points to try for the same moments."""
-
-
-def spread_out(
-    taken: NDArray[np.float64], pool: NDArray[np.float64], n: int, rng: np.random.Generator
-) -> list[int]:
-    """
-    Choose points at random that keep away from each other and from those taken.
-
-    Parameters
-    ----------
-    taken : ndarray, shape (k, 3), float64
-        Points that are there.
-    pool : ndarray, shape (m, 3), float64
-        What to choose from.
-    n : int
-        How many.
-    rng : numpy.random.Generator
-        Its state decides.
-    """
-    nearest = np.min(np.linalg.norm(pool[:, None] - taken, axis=2), axis=1)
-    chosen: list[int] = []
-    for _ in range(n):
-        chosen.append(int(np.argmax(nearest * rng.uniform(0.1, 1.0, size=len(pool)))))
-        nearest = np.minimum(nearest, np.linalg.norm(pool - pool[chosen[-1]], axis=1))
-    return chosen
 
 
 class Roads:
@@ -135,7 +98,7 @@ class Roads:
                 yield found
                 if order == orders[-1] and found.residual > self.tolerance and placements:
                     placements -= 1
-                    yield self.placement(moments, order, fingerprint, rng)
+                    yield place(moments, order, self.chemistry, fingerprint, rng, self.tolerance)
 
     def search(
         self,
@@ -220,83 +183,6 @@ class Roads:
             plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
             found.append(self.chemistry.atoms(points, plain, fingerprint, self.tolerance, POLISHED))
         return min(found, key=lambda c: c.residual)
-
-    def placement(
-        self,
-        moments: NDArray[np.float64],
-        order: int,
-        fingerprint: NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> Candidate:
-        """
-        Fit atoms of all formulas with the right total weight to moments that are nearly known.
-
-        Where more atoms lie on a line or a circle than the moments can tell apart, only that the
-        weights are those of elements makes the answer unique. Starts are on the zeros of the
-        polynomials that vanish, or nearly, at the atoms.
-
-        Parameters
-        ----------
-        moments : ndarray, shape (n_moments(order),), float64
-            Known ones.
-        order : int
-            Their largest n.
-        fingerprint : ndarray, shape (n_features,), float64
-            What the atoms must have.
-        rng : numpy.random.Generator
-            Of the starts.
-        """
-        own = self.chemistry.fingerprints
-        formulas = self.chemistry.formulas(4 * np.pi / 3 * float(fingerprint[0]))
-        matrix = MomentMatrix(moments, order)
-        if not formulas or not matrix.eigenvalues[0] > 0:
-            return NOTHING
-        sure, masses = matrix.points(matrix.sure_rank())
-        pool = matrix.near_zeros()
-        spread = np.std(self.chemistry.table[self.chemistry.numbers])
-        fits = []
-        for _ in range(PLACEMENTS):
-            weights = np.sort(self.chemistry.table[formulas[rng.integers(len(formulas))]])
-            more = max(0, len(weights) - len(sure))
-            chosen = pool[spread_out(sure, pool, more, rng)]
-            points = np.concatenate([sure, chosen])[: len(weights)]
-            guess = np.concatenate([masses, np.full(more, np.mean(weights))])[: len(weights)]
-            guess = guess + spread * rng.normal(size=len(weights))
-            weights = weights[np.argsort(np.argsort(guess))]
-            fits.append(own.fit_moments(moments, points, weights))
-        fits.sort(key=lambda f: f.residual)
-        fits = [self._exchanged(moments, fit, rng) for fit in fits[:POLISHES]]
-        best = NOTHING
-        for fit in sorted(fits, key=lambda f: f.residual)[:POLISHES]:
-            if fit.residual > 0.01 or best.residual < SURE:
-                break
-            found = self.chemistry.atoms(fit.points, fit.weights, fingerprint, 1.0, POLISHED)
-            best = min(best, found, key=lambda c: c.residual)
-        # on a line, other formulas come as near as 1e-9
-        return replace(best, sure=best.residual < SURE)
-
-    def _exchanged(self, moments: NDArray[np.float64], fit: Fit, rng: np.random.Generator) -> Fit:
-        """Exchange elements of pairs of atoms while that brings the moments closer."""
-        own = self.chemistry.fingerprints
-        for _ in range(EXCHANGES):
-            a, b = (
-                rng.choice(len(fit.weights), 2, replace=False) if len(fit.weights) > 1 else (0, 0)
-            )
-            weights = fit.weights.copy()
-            if rng.uniform() < 0.5:  # two atoms trade places
-                weights[[a, b]] = weights[[b, a]]
-            else:  # or one gets heavier by what the other loses, if there are such elements
-                table = self.chemistry.table[self.chemistry.numbers]
-                weights[a] = rng.choice(table)
-                weights[b] += fit.weights[a] - weights[a]
-                if np.min(np.abs(table - weights[b])) > 1e-6:
-                    continue
-            if fit.residual < 1e-9 or np.allclose(weights, fit.weights):
-                continue
-            trial = own.fit_moments(moments, fit.points, weights)
-            if trial.residual < fit.residual:
-                fit = trial
-        return fit
 
     def _march(self, order: int) -> March:
         return march(self.descriptor.order, self.descriptor.parity_odd, order)
