@@ -86,7 +86,8 @@ class Roads:
         Candidate
             What the moments found belong to.
         """
-        orders = [n for n in range(3, self.descriptor.order + 1, 2) if capacity(n) >= least]
+        highest = self.descriptor.order
+        orders = [n for n in range(3, highest + 1, 2) if capacity(n) >= least] or [highest]
         placements = 1
         for k in range(tries):
             for order in orders:
