@@ -206,15 +206,62 @@ def test_decode_speaks_json_with_documented_keys(rough, found):
     assert set(report["decoding"]) | {"structures", "quarantined"} == set(data)
 
 
+def test_stored_fingerprints_are_decoded_as_they_are(rough, tmp_path):
+    path, flags = tmp_path / "whole.zarr", ["--order", 5, "--invariants", "full"]
+    whole = ["--set", "stage.per=whole", "--set", "descriptor.smoothing=0.0"]
+    lenient = ["--set", "limits.quarantined_fraction=1.0", "--executor", "serial"]
+    call("featurise", rough, "-o", path, *flags, *whole, *lenient)
+    text = call("decode", path, "--executor", "serial")
+    for words in ("from 78 numbers each", "3 of 3 (100 %)", "structure is periodic"):
+        assert words in text
+    data = tomllib.loads(call("decode", path, "--toml"))
+    assert data["source"] == {"name": "fingerprint_store", "path": str(path)}
+    assert (data["descriptor"]["order"], data["stage"][0]["per"]) == (5, "whole")
+    environments = tmp_path / "environments.zarr"
+    call("featurise", rough, "-o", environments, *flags, *lenient)
+    stage = tomllib.loads(call("decode", environments, "--toml"))["stage"][0]
+    assert stage["per"] == "environment"
+
+
+def test_a_store_that_cannot_be_decoded_says_why(capsys, store, found, molecules, tmp_path):
+    pooled, peers = tmp_path / "pooled.zarr", tmp_path / "peers.zarr"
+    call("featurise", molecules, "-o", pooled, *FAST, "--set", "stage.per=structure")
+    call("featurise", molecules, "-o", peers, "--executor", "serial", "--descriptor",
+         "power_spectrum", "--elements", "H,C,N,O,F", "--set", "descriptor.n_max=2",
+         "--set", "descriptor.l_max=2")  # fmt: skip
+    for arguments, code, message in (
+        ([found], 3, "has no fingerprints"),
+        ([store, "--order", "3"], 2, "--order must be left out for stored fingerprints"),
+        ([store, "--per", "whole"], 2, "--per must be left out for stored fingerprints"),
+        ([store, "--second"], 2, "second must be false for stored fingerprints"),
+        ([pooled], 2, 'got pooled "structure"'),
+        ([peers], 2, "descriptor must be moment_invariants to decode, got PowerSpectrum"),
+    ):
+        failed, text = fail(capsys, "decode", *arguments)
+        assert (failed, message in text) == (code, True), text
+
+
+def test_environments_of_a_crystal_are_decoded(tmp_path):
+    import ase.io
+    from ase.build import bulk
+
+    atoms = bulk("NaCl", "rocksalt", 5.6, cubic=True)
+    atoms.rattle(0.1, seed=3)
+    ase.io.write(tmp_path / "salt.xyz", atoms)
+    text = call("decode", tmp_path / "salt.xyz", "--per", "environment", "--cutoff", 3.6,
+                "--elements", "Na,Cl", "--order", 5)  # fmt: skip
+    assert "8 of 8 (100 %)" in text
+    assert "decoded environments, from 78 numbers each" in text
+
+
 def test_decode_prints_itself_as_a_job(rough, tmp_path):
     text = call("decode", rough, "--order", 5, "--noise", 1e-9, "--elements", "H,C", "--toml")
     data = tomllib.loads(text)
     assert data["stage"][0]["noise"] == 1e-9
     assert data["descriptor"]["elements"] == ["H", "C"]
     assert data["execution"]["executor"] == "serial"
-    assert tomllib.loads(call("decode", rough, "--workers", 2, "--toml"))["execution"] == {
-        "executor": "dask", "workers": 2, "memory": 0.0, "scheduler": "",
-    }  # fmt: skip
+    asked = tomllib.loads(call("decode", rough, "--workers", 2, "--toml"))["execution"]
+    assert (asked["executor"], asked["workers"]) == ("dask", 2)
 
 
 @pytest.mark.parametrize("suffix", [".xyz", ".db"])
@@ -257,6 +304,12 @@ def test_a_report_of_decoding_has_a_table_and_a_figure(found, tmp_path):
         (["decode", "nothing.xyz"], 3, "nothing.xyz"),
         (["decode", MOLECULES, "--order", "2"], 2, "order must be at least 3"),
         (["decode", MOLECULES, "--set", "stage.per=atom"], 2, "per must be one of"),
+        (["decode", MOLECULES, "--per", "atom"], 2, "'atom' is not one of 'whole'"),
+        (["decode", MOLECULES, "--elements", "H,Xx"], 2, 'chemical symbols, got "Xx"'),
+        (["decode", MOLECULES, "--noise", "0.5"], 2, "noise must be from 0 to 0.1, got 0.5"),
+        (["decode", MOLECULES, "--second", "--set", "descriptor.species=none"], 2, "second needs"),
+        (["decode", __file__], 3, "there was nothing to decode"),
+        (["decode", __file__, "--json"], 3, "there was nothing to decode"),
         (["run", "nothing.toml"], 2, "job nothing.toml cannot be read: No such file"),
         (["featurise", "nothing.xyz", "-o", "x.zarr"], 3, "nothing.xyz"),
         (["status", "nothing.zarr"], 4, "nothing.zarr is not a distdesc store"),

@@ -12,6 +12,7 @@ import click
 
 from distdesc.cli.campaigns import ACCEPT, PRINT_TOML, source_section
 from distdesc.cli.options import execution_options, overrides
+from distdesc.errors import CampaignError, SourceError
 
 if TYPE_CHECKING:
     from distdesc.campaign import Campaign
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 SMALL = 2**18
 """Bytes of a file that is decoded before workers would have started."""
 
+ORDER = 9
+"""Of the moments, unless another is asked for."""
+
 
 @click.command()
 @click.argument("source")
-@click.option("--order", default=9, show_default=True, help="Order of the moments, 3 to 12.")
+@click.option("--order", type=int, help=f"Order of the moments, 3 to 12; default {ORDER}.")
 @click.option("--elements", help="Elements to choose between, such as H,C,N,O,F; default all.")
+@click.option("--per", type=click.Choice(("whole", "environment")),
+              help="Whole molecules (default), or the environment of every atom.")  # fmt: skip
+@click.option("--cutoff", type=float, help="Radius of an environment in Å; default 5.")
+@click.option("--second", is_flag=True, help="Positions from another one, of equal weights.")
 @click.option("--noise", type=float, help="Put relative noise of this size on each feature first.")
 @click.option("--tolerance", type=float, help="Residual up to which a structure is called exact.")
 @click.option("-o", "--output", type=click.Path(), help="Folder of a store to keep it all in.")
@@ -36,10 +44,6 @@ SMALL = 2**18
 @ACCEPT
 def decode(
     source: str,
-    order: int,
-    elements: str | None,
-    noise: float | None,
-    tolerance: float | None,
     output: str | None,
     figure: Path | None,
     as_json: bool,
@@ -55,36 +59,27 @@ def decode(
     its moments up to ORDER, about its centroid, in a ball that just holds it. From these numbers
     and the radius alone the decoder finds how many atoms there are, where, and of what element,
     up to rotation and reflection. Order 7 can hold 20 atoms, 9 holds 35, 11 holds 56; of a
-    planar or linear molecule fewer.
+    planar or linear molecule fewer. SOURCE may also be a store whose fingerprints `run` or
+    `featurise` wrote: these are decoded as they are.
 
     \b
     distdesc decode molecules.xyz                            table of what came back, by size
     distdesc decode molecules.xyz --json > found.json        the same for each molecule
     distdesc decode molecules.xyz --noise 6e-8 --elements H,C,N,O --tolerance 1e-5
+    distdesc decode crystals.xyz --per environment --cutoff 3.5 --elements Ti,Al
     distdesc decode qm9.db -o decoded.zarr --workers 8       keep it, resume it, on all cores
+    distdesc decode fingerprints.zarr                        what `distdesc run` stored
     distdesc export decoded.zarr -o decoded.xyz              the structures that were found
 
     What is called exact reproduces the fingerprint to `--tolerance` (1e-8) of its largest number.
     Positions are right if each atom is within 0.01 Å of its place, species if each also has its
-    element. Crystals have no ball and are set aside, with the reason; a job can decode their
-    environments: see stage.per of `distdesc list stages`.
+    element. Whole crystals have no ball and are set aside, with the reason; their environments
+    can be decoded. More in docs/decoding.md.
     """
     from distdesc.campaign import Campaign
     from distdesc.job import overridden
 
-    stage = {"noise": noise, "tolerance": tolerance}
-    data = {
-        "question": f"Which structures of {source} come back from their fingerprints?",
-        "source": source_section(source, source_name),
-        "descriptor": {
-            "name": "moment_invariants", "order": order, "smoothing": 0.0, "invariants": "full",
-            **({"elements": [e.strip() for e in elements.split(",")]} if elements else {}),
-        },
-        "stage": [{"name": "decode", **{k: v for k, v in stage.items() if v is not None}}],
-        "store": {"path": output or "decoded.zarr"},
-        "execution": {"executor": "serial"} if _is_small(source, options) else {},
-        "limits": {"quarantined_fraction": 1.0},
-    }  # fmt: skip
+    data = _sections(source, source_name, output or "decoded.zarr", options)
     campaign = Campaign.from_dict(overridden(data, overrides(**options)))
     if print_toml:
         click.echo(campaign.to_toml(), nl=False)
@@ -95,6 +90,73 @@ def decode(
             data["store"] = {"path": str(folder / "decoded.zarr")}
             campaign = Campaign.from_dict(overridden(data, overrides(**options)))
         _decode(campaign, figure, as_json, accept_versions)
+
+
+def _sections(
+    source: str, source_name: str | None, store: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The campaign that the flags amount to; takes from the options what is not of execution."""
+    asked = {k: options.pop(k) for k in ("order", "elements", "per", "cutoff")}
+    stage = {k: options.pop(k) for k in ("second", "noise", "tolerance")}
+    data: dict[str, Any] = {
+        "question": f"Which structures of {source} come back from their fingerprints?",
+        "stage": [{"name": "decode", **{k: v for k, v in stage.items() if v not in (None, False)}}],
+        "store": {"path": store},
+        "execution": {"executor": "serial"} if _is_small(source, options) else {},
+        "limits": {"quarantined_fraction": 1.0},
+    }
+    if source_name == "fingerprint_store" or (source_name is None and _has_fingerprints(source)):
+        return _of_store(source, data, [k for k, v in asked.items() if v is not None])
+    descriptor = {"order": asked["order"] or ORDER, "cutoff": asked["cutoff"]}
+    if asked["elements"]:
+        descriptor["elements"] = [e.strip() for e in asked["elements"].split(",")]
+    if asked["per"] == "environment":
+        data["stage"][0]["per"] = "environment"
+    else:
+        descriptor["smoothing"] = 0.0
+    data["source"] = source_section(source, source_name)
+    data["descriptor"] = {
+        "name": "moment_invariants", "invariants": "full",
+        **{k: v for k, v in descriptor.items() if v is not None},
+    }  # fmt: skip
+    return data
+
+
+def _has_fingerprints(source: str) -> bool:
+    """Whether a path is a store of ours that is not one of ingested structures."""
+    from distdesc.errors import StoreError
+    from distdesc.store.written import plan_path, read_plan
+
+    if not plan_path(Path(source)).is_file():
+        return False
+    try:
+        stages = read_plan(Path(source)).identity["stage"]
+    except StoreError as error:
+        raise SourceError(str(error)) from error
+    return all(stage["name"] != "ingest" for stage in stages)
+
+
+def _of_store(source: str, data: dict[str, Any], asked: list[str]) -> dict[str, Any]:
+    """Sections to decode stored fingerprints, whose store says how they were made."""
+    from distdesc.structures.fingerprint_store import FingerprintStore
+
+    if asked:
+        raise CampaignError(
+            f"--{asked[0]} must be left out for stored fingerprints: they are as {source} has them"
+        )
+    made = FingerprintStore(source).made_with()
+    if made["stage"]["per"] == "structure":
+        raise CampaignError(
+            f"per of the fingerprints must be whole or environment to decode, got pooled "
+            f'"structure" in {source}'
+        )
+    kept = {k: made["stage"][k] for k in ("per", "origin", "radius")}
+    if kept["per"] == "environment":
+        kept = {"per": "environment"}
+    data["source"] = {"name": "fingerprint_store", "path": source}
+    data["descriptor"] = made["descriptor"]
+    data["stage"][0].update(kept)
+    return data
 
 
 def _is_small(source: str, options: dict[str, Any]) -> bool:
@@ -118,16 +180,18 @@ def _decode(campaign: Campaign, figure: Path | None, as_json: bool, accept_versi
     with ProgressDisplay(Console(stderr=True)) as display:
         run(campaign, [display], accept_versions)
     done = open_run(campaign.path)
+    summary, found = summarise(done), summarise_decoding(done)
+    out = Console()
+    some = found is not None and found.total.rows > 0
+    if as_json:
+        click.echo(json.dumps(decoding_json(done), indent=1))
+    elif found is not None and some:
+        out.print(decoding_table(found))
+    if summary.quarantined and not as_json:
+        out.print(quarantine_table(summary, 20))
+    if not some:
+        raise SourceError("there was nothing to decode: all structures were set aside")
     if figure is not None:
         from distdesc.report.figure import write_figure
 
         write_figure(done, figure)
-    summary, found = summarise(done), summarise_decoding(done)
-    if as_json:
-        click.echo(json.dumps(decoding_json(done), indent=1))
-        return
-    out = Console()
-    if found is not None:
-        out.print(decoding_table(found))
-    if summary.quarantined:
-        out.print(quarantine_table(summary, 20))

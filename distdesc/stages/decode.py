@@ -79,6 +79,11 @@ class Decode:
             raise CampaignError(f'per must be one of whole, environment, got "{self.per}"')
         if type(self.seed) is not int or self.seed < 0:
             raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        if not isinstance(self.descriptor, MomentInvariants):
+            raise CampaignError(
+                "descriptor must be moment_invariants to decode, got "
+                f"{type(self.descriptor).__name__}"
+            )
         Decoder(self.descriptor, self.tolerance, self.noise)  # refuses what cannot be decoded
         if self.second and self.descriptor.species != "weights":
             raise CampaignError(
@@ -248,14 +253,28 @@ class Decode:
         """Atoms of one environment, without those at its edge that no feature can tell."""
         pairs = slice(int(environments.offsets[k]), int(environments.offsets[k + 1]))
         numbers, vectors = environments.numbers[pairs], environments.vectors[pairs]
-        decay = of_descriptor(self.descriptor).decay(vectors / self.descriptor.cutoff)
-        weights = self.descriptor.weight_table()[numbers] * decay
-        seen = weights > self.tolerance * np.sum(weights)
-        numbers, positions = numbers[seen], vectors[seen] * factor
         if self.descriptor.include_centre:
             numbers = np.append(environments.centre_numbers[k], numbers)
-            positions = np.vstack([np.zeros(3), positions])
-        return Truth(numbers, positions)
+            vectors = np.vstack([np.zeros(3), vectors])
+        if self.descriptor.smoothing > 0:
+            seen = self._seen(numbers, vectors / self.descriptor.cutoff)
+            numbers, vectors = numbers[seen], vectors[seen]
+        return Truth(numbers, vectors * factor)
+
+    def _seen(self, numbers: NDArray[np.int32], points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which neighbours change some feature by more than the tolerance."""
+        own = of_descriptor(self.descriptor)
+        weights = self.descriptor.weight_table()[numbers]
+        left = weights * own.decay(points)
+        seen = np.ones(len(points), dtype=bool)
+        faint = np.flatnonzero(left < self.tolerance * np.sum(left))
+        if len(faint):
+            fingerprint = own.of_points(points, weights)
+            for k in faint[np.argsort(left[faint])]:
+                without = seen & (np.arange(len(points)) != k)
+                off = own.residual(fingerprint, points[without], weights[without])
+                seen[k] = off > self.tolerance
+        return seen
 
 
 def _stored(batch: Structures, per: str) -> NDArray[np.float64]:
