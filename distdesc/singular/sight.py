@@ -202,7 +202,7 @@ def focused(descriptor: Descriptor, point: Point) -> Descriptor:
         The environment.
     """
     kind: Any = descriptor
-    if getattr(kind, "species", "") != "channels":
+    if getattr(kind, "species", "channels") != "channels" or not hasattr(kind, "elements"):
         return descriptor
     centre = [point.centre_number] if kind.include_centre else []
     present = sorted({*point.numbers.tolist(), *centre})
