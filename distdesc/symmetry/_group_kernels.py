@@ -8,23 +8,27 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def multiplication_table(permutations, signs, a, b):
+def multiplication_table(permutations, labels, products, a, b, whole):
     """
     Index of each product, (k, k), -1 where it is not among the operations.
 
-    Operations of one determinant differ in the images of the points `a` and `b`; permutations
-    are compared whole nevertheless.
+    Operations of one label differ in the images of the points `a` and `b`; `products` has the
+    label of a product, -1 for none. With `whole`, permutations are compared to the last point.
     """
     k, n = permutations.shape
     keys = np.empty(k, dtype=np.int64)
     for g in range(k):
-        keys[g] = 2 * (permutations[g, a] * n + permutations[g, b]) + (signs[g] > 0)
+        keys[g] = (labels[g] * n + permutations[g, a]) * n + permutations[g, b]
     order = np.argsort(keys)
-    table = np.empty((k, k), dtype=np.int64)
+    table = np.empty((k, k), dtype=np.int32)
     for g in range(k):
         for h in range(k):
-            image = permutations[g, permutations[h, a]] * n + permutations[g, permutations[h, b]]
-            key = 2 * image + (signs[g] * signs[h] > 0)
+            label = products[labels[g], labels[h]]
+            image_a, image_b = (
+                permutations[g, permutations[h, a]],
+                permutations[g, permutations[h, b]],
+            )
+            key = (label * n + image_a) * n + image_b
             low, high = 0, k
             while low < high:
                 middle = (low + high) // 2
@@ -33,7 +37,7 @@ def multiplication_table(permutations, signs, a, b):
                 else:
                     high = middle
             found = order[low] if low < k and keys[order[low]] == key else -1
-            if found >= 0:
+            if found >= 0 and whole:
                 for point in range(n):
                     if permutations[found, point] != permutations[g, permutations[h, point]]:
                         found = -1
@@ -44,7 +48,7 @@ def multiplication_table(permutations, signs, a, b):
 
 @njit(cache=True, nogil=True)
 def grow_subgroup(table, inside, new):
-    """Group that `inside` and one more operation generate; the count, 0 if it leaves the table."""
+    """Group that `inside` and one more generate, and its order; 0 if it leaves the table."""
     k = len(table)
     members = np.empty(k, dtype=np.int64)
     is_member = inside.copy()
@@ -72,53 +76,39 @@ def grow_subgroup(table, inside, new):
 
 
 @njit(cache=True, nogil=True)
-def largest_shift(points, operations, permutations, inside):
+def largest_shift(shifts, inside):
     """Distance of the farthest point from its place in the set that some operations symmetrise."""
-    n = len(points)
-    largest = 0.0
-    for k in range(n):
-        mean_x, mean_y, mean_z, count = 0.0, 0.0, 0.0, 0
-        for g in range(len(operations)):
+    largest, count = 0.0, np.sum(inside)
+    for k in range(shifts.shape[1]):
+        x, y, z = 0.0, 0.0, 0.0
+        for g in range(len(shifts)):
             if inside[g]:
-                j = permutations[g, k]
-                x, y, z = points[j, 0], points[j, 1], points[j, 2]
-                mean_x += (
-                    operations[g, 0, 0] * x + operations[g, 1, 0] * y + operations[g, 2, 0] * z
-                )
-                mean_y += (
-                    operations[g, 0, 1] * x + operations[g, 1, 1] * y + operations[g, 2, 1] * z
-                )
-                mean_z += (
-                    operations[g, 0, 2] * x + operations[g, 1, 2] * y + operations[g, 2, 2] * z
-                )
-                count += 1
-        square = (mean_x / count - points[k, 0]) ** 2
-        square += (mean_y / count - points[k, 1]) ** 2
-        square += (mean_z / count - points[k, 2]) ** 2
-        largest = max(largest, square)
-    return np.sqrt(largest)
+                x += shifts[g, k, 0]
+                y += shifts[g, k, 1]
+                z += shifts[g, k, 2]
+        largest = max(largest, x * x + y * y + z * z)
+    return np.sqrt(largest) / count
 
 
 @njit(cache=True, nogil=True)
-def largest_group(points, operations, permutations, errors, table, tolerance):
+def largest_group(shifts, errors, table, tolerance):
     """
-    Operations, (k,) bool, that form a group and shift no point beyond the tolerance.
+    Operations, (k,) bool, that form a group and together shift no point beyond the tolerance.
 
     All of them if they do. Else a group is grown from the identity, which is the first, by the
     most exact operation first; one that would bring in a product which is not in the table, or
-    shift a point too far, is left out.
+    shift a point too far, is left out. `shifts` (k, n, 3) lead from a point to the image of it
+    that is turned back.
     """
     k = len(table)
     inside = np.ones(k, dtype=np.bool_)
-    shift = largest_shift(points, operations, permutations, inside)
-    if shift <= tolerance and np.all(table >= 0):
+    if np.all(table >= 0) and largest_shift(shifts, inside) <= tolerance:
         return inside
     inside[1:] = False
     for new in np.argsort(errors, kind="mergesort"):
         if not inside[new]:
             grown, count = grow_subgroup(table, inside, new)
-            shift = largest_shift(points, operations, permutations, grown)
-            if count > 0 and shift <= tolerance:
+            if count > 0 and largest_shift(shifts, grown) <= tolerance:
                 inside = grown
     return inside
 

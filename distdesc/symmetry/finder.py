@@ -15,6 +15,8 @@ from distdesc.symmetry.names import point_group_name
 TOLERANCE = 1e-3
 """How far, in Å, an atom may be from where it would be in a set that is exactly symmetric."""
 
+_SIGNS = np.array([[0, 1], [1, 0]])  # of products: both proper, or both improper, or neither
+
 
 def find_symmetry(
     points: NDArray[np.float64], numbers: NDArray[np.int32], tolerance: float = TOLERANCE
@@ -71,12 +73,9 @@ def find_symmetry(
     if sort != kernels.GENERAL:
         name, operations, permutations = _infinite(sort, operations[0], points, kinds, tolerance)
     elif len(operations) > 1:
-        table = multiplication_table(permutations, signs, a, b)
-        inside = largest_group(points, operations, permutations, errors, table, tolerance)
-        if not np.all(inside):
-            operations, permutations = operations[inside], permutations[inside]
-            table = multiplication_table(permutations, signs[inside], a, b)
-        make_exact(operations, table)
+        operations, permutations = _as_group(
+            points, operations, permutations, signs, errors, (a, b), tolerance
+        )
     if members is not None:
         permutations = _of_atoms(permutations, members)
     return Symmetry(operations, permutations, sites, name or point_group_name(operations))
@@ -103,6 +102,27 @@ def find_symmetries(environments: Environments, tolerance: float = TOLERANCE) ->
         find_symmetry(environments.vectors[i:j], environments.numbers[i:j], tolerance)
         for i, j in bounds
     ]
+
+
+def _as_group(
+    points: NDArray[np.float64],
+    operations: NDArray[np.float64],
+    permutations: NDArray[np.int64],
+    signs: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    pair: tuple[int, int],
+    tolerance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Those of the operations that form a group, made exact, and their permutations."""
+    labels = (signs < 0).astype(np.int64)
+    table = multiplication_table(permutations, labels, _SIGNS, *pair, True)
+    shifts = points[permutations] @ operations - points
+    inside = largest_group(shifts, errors, table, tolerance)
+    if not np.all(inside):
+        operations, permutations = operations[inside], permutations[inside]
+        table = (np.cumsum(inside, dtype=np.int32) - 1)[table[np.ix_(inside, inside)]]
+    make_exact(operations, table)
+    return operations, permutations
 
 
 def _of_atoms(permutations: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:

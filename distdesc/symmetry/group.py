@@ -172,7 +172,11 @@ class Symmetry:
 
     def _subgroup(self, chosen: NDArray[np.bool_]) -> Symmetry:
         operations = self.operations[chosen]
-        name = self.name if np.all(chosen) else point_group_name(operations)
+        name = self.name
+        if not np.all(chosen):
+            # those of a crystal come once for each shift that goes with them
+            once = np.unique(np.rint(operations * 1e6), axis=0, return_index=True)[1]
+            name = point_group_name(operations[once])
         return replace(
             self, operations=operations, permutations=self.permutations[chosen], name=name
         )

@@ -1,0 +1,117 @@
+"""Finds the symmetry of crystals and layers at fixed cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.errors import CampaignError
+from distdesc.symmetry._crystal_kernels import find_space_operations
+from distdesc.symmetry._group_kernels import largest_group, multiplication_table
+from distdesc.symmetry.finder import TOLERANCE, find_symmetry
+from distdesc.symmetry.group import Symmetry
+from distdesc.symmetry.lattice import cartesian_operations, complete_cell, lattice_operations
+from distdesc.symmetry.names import point_group_name
+
+
+def find_structure_symmetry(
+    positions: NDArray[np.float64],
+    numbers: NDArray[np.int32],
+    cell: NDArray[np.float64],
+    pbc: NDArray[np.bool_],
+    tolerance: float = TOLERANCE,
+) -> Symmetry:
+    """
+    Symmetry of a molecule about its centroid, or of a layer or crystal.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n, 3), float64
+        In Å.
+    numbers : ndarray, shape (n,), integers
+        Atomic numbers.
+    cell : ndarray, shape (3, 3), float64
+        Lattice vectors as rows, in Å.
+    pbc : ndarray, shape (3,), bool
+        Periodic directions: none, two or three.
+    tolerance : float
+        As of `find_symmetry`, in Å.
+
+    Raises
+    ------
+    CampaignError
+        If one direction is periodic: rotations of a chain about itself form an infinite group
+        beside its translations, for which there is no count here.
+    """
+    if not np.any(pbc):
+        centred = positions - np.mean(positions, axis=0) if len(positions) else positions
+        return find_symmetry(centred, numbers, tolerance)
+    return find_crystal_symmetry(positions, numbers, cell, pbc, tolerance)
+
+
+def find_crystal_symmetry(
+    positions: NDArray[np.float64],
+    numbers: NDArray[np.int32],
+    cell: NDArray[np.float64],
+    pbc: NDArray[np.bool_] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Symmetry:
+    """
+    Operations of a crystal or layer that keep the lattice of the cell given, up to its vectors.
+
+    A cell that is not primitive has the shifts between its like parts among them, and may lack
+    operations that its own lattice does not have. As for molecules, the result is a group, and
+    no atom, nor any lattice vector, is more than about the tolerance from where it would be in a
+    crystal that is exactly symmetric.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n, 3), float64
+        In Å, inside the cell or not.
+    numbers : ndarray, shape (n,), integers
+        Atomic numbers.
+    cell : ndarray, shape (3, 3), float64
+        Lattice vectors as rows, in Å.
+    pbc : ndarray, shape (3,), bool, optional
+        Periodic directions, two or three; all by default.
+    tolerance : float
+        In Å.
+
+    Returns
+    -------
+    Symmetry
+        Periodic; its name is that of the crystal class, that of `Symmetry.stabiliser` the site's.
+
+    Raises
+    ------
+    CampaignError
+        If less than two directions are periodic, there is no atom, the cell has no volume or the
+        tolerance is not positive.
+    """
+    periodic = np.ones(3, dtype=bool) if pbc is None else np.asarray(pbc, dtype=bool)
+    if not 0 < tolerance < np.inf:
+        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
+    if np.sum(periodic) < 2 or len(positions) == 0:
+        raise CampaignError(
+            "a crystal needs an atom, and two or three periodic directions, "
+            f"got {len(positions)} atoms, {int(np.sum(periodic))} directions"
+        )
+    frame = complete_cell(cell, periodic)
+    if abs(np.linalg.det(frame)) < tolerance:
+        raise CampaignError(f"cell must have a volume, in Å³, got {np.linalg.det(frame)}")
+    kinds = np.ascontiguousarray(numbers, dtype=np.int64)
+    species, counts = np.unique(kinds, return_counts=True)
+    reference = int(np.argmax(kinds == species[np.argmin(counts)]))
+    scaled = np.ascontiguousarray(np.linalg.solve(frame.T, np.asarray(positions).T).T)
+    lattice, products = lattice_operations(frame, periodic, tolerance)
+    labels, permutations, ways, errors = find_space_operations(
+        scaled, frame, periodic, kinds, reference, np.ascontiguousarray(lattice), tolerance
+    )
+    operations = cartesian_operations(lattice, frame)[labels]
+    if len(labels) > 1:
+        table = multiplication_table(permutations, labels, products, reference, reference, False)
+        inside = largest_group(ways @ operations, errors, table, tolerance)
+        labels, permutations = labels[inside], permutations[inside]
+    operations = cartesian_operations(lattice[labels], frame)
+    name = point_group_name(operations[np.unique(labels, return_index=True)[1]])
+    return Symmetry(operations, permutations, np.arange(len(kinds)), name, periodic=True)
