@@ -131,12 +131,11 @@ def set_frame(first, second, frame):
 
 
 @njit(cache=True, nogil=True)
-def assign_images(operation, points, classes, order, starts, reach, images):
-    """Fill `images` with the point nearest to each one's image; False unless one to one."""
+def assign_images(operation, points, goal, classes, order, starts, reach, images):
+    """Fill `images` with the goal nearest to each point's image; False unless one to one."""
     n = len(points)
     taken = np.zeros(n, dtype=np.bool_)
-    for i in range(n):
-        k = order[i]
+    for k in range(n):
         best, nearest = reach * reach, -1
         x = operation[0, 0] * points[k, 0] + operation[0, 1] * points[k, 1]
         x += operation[0, 2] * points[k, 2]
@@ -146,7 +145,7 @@ def assign_images(operation, points, classes, order, starts, reach, images):
         z += operation[2, 2] * points[k, 2]
         for place in range(starts[classes[k]], starts[classes[k] + 1]):
             j = order[place]
-            square = (x - points[j, 0]) ** 2 + (y - points[j, 1]) ** 2 + (z - points[j, 2]) ** 2
+            square = (x - goal[j, 0]) ** 2 + (y - goal[j, 1]) ** 2 + (z - goal[j, 2]) ** 2
             if square <= best:
                 best, nearest = square, j
         if nearest < 0 or taken[nearest]:
@@ -157,19 +156,19 @@ def assign_images(operation, points, classes, order, starts, reach, images):
 
 
 @njit(cache=True, nogil=True)
-def fit_operation(points, images, sign, operation):
+def fit_operation(points, goal, images, sign, operation):
     """
     Fill `operation` with the orthogonal matrix, of determinant `sign`, nearest to a permutation.
 
     Least squares (Kabsch, Acta Cryst. A 32, 922 (1976)); returns the largest distance of an image
-    from its point.
+    from its goal.
     """
     n = len(points)
     overlap = np.zeros((3, 3))
     for k in range(n):
         for x in range(3):
             for y in range(3):
-                overlap[x, y] += points[images[k], x] * points[k, y]
+                overlap[x, y] += goal[images[k], x] * points[k, y]
     u, _, vt = np.linalg.svd(overlap)
     if sign * np.linalg.det(u) * np.linalg.det(vt) < 0:
         u[:, 2] *= -1.0
@@ -183,7 +182,7 @@ def fit_operation(points, images, sign, operation):
             image = 0.0
             for y in range(3):
                 image += operation[x, y] * points[k, y]
-            square += (image - points[images[k], x]) ** 2
+            square += (image - goal[images[k], x]) ** 2
         largest = max(largest, square)
     return np.sqrt(largest)
 
@@ -198,73 +197,70 @@ def distance(points, a, b):
 
 
 @njit(cache=True, nogil=True)
-def find_operations(points, kinds, tolerance):
-    """
-    All operations that bring each point within twice the tolerance of one of its kind.
+def lengths(points):
+    """Distance of each point from the origin."""
+    radii = np.empty(len(points))
+    for k in range(len(points)):
+        radii[k] = np.sqrt(points[k, 0] ** 2 + points[k, 1] ** 2 + points[k, 2] ** 2)
+    return radii
 
-    So those of a symmetric set of which no point is off by more than the tolerance are among
-    them. Returns the sort of the set (`NONE` off the origin, `LINEAR`, `GENERAL`), the operations
-    (k, 3, 3), their permutations (k, n), determinants (k,) and largest errors (k,), and the two
-    points whose images tell operations of one determinant apart. The identity comes first. Of a
-    set that is not general: one operation, whose first column is the axis.
+
+@njit(cache=True, nogil=True)
+def find_maps(points, kinds, goal, goal_kinds, limit, improper, most):
+    """
+    Operations that bring each point within the limit of a goal of its kind, one to one.
+
+    Two points with the goals of both fix a rotation and, if `improper`, a reflection; those
+    that can be far from a line with the origin, and have few goals, are taken. At most `most`
+    operations (k, 3, 3) are looked for. Returns also where each point goes, (k, n), the
+    determinants (k,), the largest errors (k,) and the two points.
     """
     n = len(points)
-    size = 4
+    size, count = 4, 0
     operations, signs = np.empty((size, 3, 3)), np.empty(size)
     permutations, errors = np.empty((size, n), dtype=np.int64), np.empty(size)
-    operations[0] = np.eye(3)
-    permutations[0] = np.arange(n)
-    signs[0], errors[0] = 1.0, 0.0
-    radii = np.empty(n)
-    farthest = 0.0
-    for k in range(n):
-        radii[k] = np.sqrt(points[k, 0] ** 2 + points[k, 1] ** 2 + points[k, 2] ** 2)
-        farthest = max(farthest, radii[k])
-    sort, a, b, span = NONE, 0, 0, 0.0
-    limit = 2 * tolerance
-    if farthest > tolerance:
-        axis, off = principal_axis(points)
-        sort = LINEAR if off <= tolerance else GENERAL
-        operations[0, :, 0] = axis
-    if sort != GENERAL:
-        return sort, operations[:1], permutations[:1], signs[:1], errors[:1], a, b
-    operations[0] = np.eye(3)
-    classes, order, starts = split_classes(kinds, radii, limit)
-    a, b, span = choose_pair(points, radii, classes, starts)
+    radii, goal_radii = lengths(points), lengths(goal)
+    classes, own, sizes = split_classes(kinds, radii, limit)
+    _, order, starts = split_classes(goal_kinds, goal_radii, limit)
+    alike = np.array_equal(kinds[own], goal_kinds[order]) and np.array_equal(sizes, starts)
+    a, b, span = choose_pair(points, radii, classes, sizes)
+    if span == 0.0 or not alike:
+        return operations[:0], permutations[:0], signs[:0], errors[:0], a, b
     # what errors in both images do to the farthest point
-    reach = limit * (2 + farthest * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
+    reach = limit * (2 + np.max(radii) * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
     frame, other, start = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
     images = np.empty(n, dtype=np.int64)
     set_frame(points[a], points[b], frame)
     apart = distance(points, a, b)
-    count = 1
     for place_a in range(starts[classes[a]], starts[classes[a] + 1]):
         p = order[place_a]
-        if abs(radii[p] - radii[a]) > limit or radii[p] == 0.0:
+        if abs(goal_radii[p] - radii[a]) > limit or goal_radii[p] == 0.0:
             continue
         for place_b in range(starts[classes[b]], starts[classes[b] + 1]):
             q = order[place_b]
-            if p == q or abs(radii[q] - radii[b]) > limit:
+            if p == q or abs(goal_radii[q] - radii[b]) > limit:
                 continue
-            if abs(distance(points, p, q) - apart) > 2 * limit:
+            if abs(distance(goal, p, q) - apart) > 2 * limit:
                 continue
-            if not set_frame(points[p], points[q], other):
+            if not set_frame(goal[p], goal[q], other):
                 continue
             for sign in (1.0, -1.0):
-                if sign > 0 and p == a and q == b:
+                if sign < 0 and not improper:
                     continue
                 for x in range(3):
                     for y in range(3):
                         start[x, y] = other[x, 0] * frame[y, 0] + other[x, 1] * frame[y, 1]
                         start[x, y] += sign * other[x, 2] * frame[y, 2]
-                if not assign_images(start, points, classes, order, starts, reach, images):
+                if not assign_images(start, points, goal, classes, order, starts, reach, images):
                     continue
-                error = fit_operation(points, images, sign, start)
-                if error > limit and error <= reach:
+                error = fit_operation(points, goal, images, sign, start)
+                if limit < error <= reach:
                     # the pair alone may have misled; all points together may not
-                    if not assign_images(start, points, classes, order, starts, reach, images):
+                    if not assign_images(
+                        start, points, goal, classes, order, starts, reach, images
+                    ):
                         continue
-                    error = fit_operation(points, images, sign, start)
+                    error = fit_operation(points, goal, images, sign, start)
                 if error > limit or images[a] != p or images[b] != q:
                     continue
                 if count == size:
@@ -277,6 +273,42 @@ def find_operations(points, kinds, tolerance):
                 permutations[count] = images
                 signs[count], errors[count] = sign, error
                 count += 1
-    return (
-        sort, operations[:count], permutations[:count], signs[:count], errors[:count], a, b
-    )  # fmt: skip
+                if count == most:
+                    return operations[:count], permutations[:count], signs, errors, a, b
+    return operations[:count], permutations[:count], signs[:count], errors[:count], a, b
+
+
+@njit(cache=True, nogil=True)
+def shape(points, tolerance):
+    """
+    Whether points are all at the origin, on one line (`LINEAR`), or not, and the line's direction.
+
+    No point is farther from where it would be than the tolerance.
+    """
+    axis = np.array([0.0, 0.0, 1.0])
+    if len(points) == 0 or np.max(lengths(points)) <= tolerance:
+        return NONE, axis
+    axis, off = principal_axis(points)
+    return (LINEAR if off <= tolerance else GENERAL), axis
+
+
+@njit(cache=True, nogil=True)
+def find_operations(points, kinds, tolerance):
+    """
+    All operations that bring each point within twice the tolerance of one of its kind.
+
+    So those of a symmetric set of which no point is off by more than the tolerance are among
+    them. As `find_maps`; the identity comes first.
+    """
+    limit = 2 * tolerance
+    operations, permutations, signs, errors, a, b = find_maps(
+        points, kinds, points, kinds, limit, True, 2 * len(points) ** 2
+    )
+    for g in range(len(operations)):
+        if signs[g] > 0 and permutations[g, a] == a and permutations[g, b] == b:
+            operations[g], permutations[g] = operations[0], permutations[0]
+            signs[g], errors[g] = signs[0], errors[0]
+            operations[0], permutations[0] = np.eye(3), np.arange(len(points))
+            signs[0], errors[0] = 1.0, 0.0
+            break
+    return operations, permutations, signs, errors, a, b

@@ -66,16 +66,12 @@ def find_symmetry(
         means = np.zeros((len(places), 3))
         np.add.at(means, members, points / counts[members][:, None])
         points, kinds = means, kinds[places] * (n + 1) + counts
-    sort, operations, permutations, signs, errors, a, b = kernels.find_operations(
-        points, kinds, tolerance
-    )
+    sort, axis = kernels.shape(points, tolerance)
     name = ""
     if sort != kernels.GENERAL:
-        name, operations, permutations = _infinite(sort, operations[0], points, kinds, tolerance)
-    elif len(operations) > 1:
-        operations, permutations = _as_group(
-            points, operations, permutations, signs, errors, (a, b), tolerance
-        )
+        name, operations, permutations = _infinite(sort, axis, points, kinds, tolerance)
+    else:
+        operations, permutations = _finite(points, kinds, tolerance)
     if members is not None:
         permutations = _of_atoms(permutations, members)
     return Symmetry(operations, permutations, sites, name or point_group_name(operations))
@@ -104,18 +100,17 @@ def find_symmetries(environments: Environments, tolerance: float = TOLERANCE) ->
     ]
 
 
-def _as_group(
-    points: NDArray[np.float64],
-    operations: NDArray[np.float64],
-    permutations: NDArray[np.int64],
-    signs: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    pair: tuple[int, int],
-    tolerance: float,
+def _finite(
+    points: NDArray[np.float64], kinds: NDArray[np.int64], tolerance: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Those of the operations that form a group, made exact, and their permutations."""
+    """Operations that form a group, made exact, and their permutations, of points off a line."""
+    operations, permutations, signs, errors, a, b = kernels.find_operations(
+        points, kinds, tolerance
+    )
+    if len(operations) == 1:
+        return operations, permutations
     labels = (signs < 0).astype(np.int64)
-    table = multiplication_table(permutations, labels, _SIGNS, *pair, True)
+    table = multiplication_table(permutations, labels, _SIGNS, a, b, True)
     shifts = points[permutations] @ operations - points
     inside = largest_group(shifts, errors, table, tolerance)
     if not np.all(inside):
@@ -137,14 +132,13 @@ def _of_atoms(permutations: NDArray[np.int64], members: NDArray[np.int64]) -> ND
 
 def _infinite(
     sort: int,
-    axes: NDArray[np.float64],
+    axis: NDArray[np.float64],
     points: NDArray[np.float64],
     kinds: NDArray[np.int64],
     tolerance: float,
 ) -> tuple[str, NDArray[np.float64], NDArray[np.int64]]:
     """Name, and operations of a finite subgroup, of atoms on one line or on one point."""
     n = len(points)
-    axis = axes[:, 0] if sort == kernels.LINEAR else np.array([0.0, 0.0, 1.0])
     across = np.linalg.svd(axis[None])[2][1:]
     frame = np.vstack([axis, across])
     # mirrors that hold the axis, and the half turn about it

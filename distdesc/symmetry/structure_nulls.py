@@ -1,0 +1,139 @@
+"""What the symmetry of all its environments hides of a structure's motions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.errors import CampaignError
+from distdesc.structures.environment import Environments
+from distdesc.symmetry.congruence import find_map
+from distdesc.symmetry.finder import TOLERANCE, find_symmetries
+from distdesc.symmetry.group import Symmetry
+
+BLIND = 1e-6
+"""Singular values of what is seen are one and more; those below this are zero."""
+
+
+def expected_structure_nulls(
+    environments: Environments,
+    n_trivial: int,
+    map: str,
+    proper: bool = False,
+    symmetries: Sequence[Symmetry] | None = None,
+    tolerance: float = TOLERANCE,
+) -> int:
+    """
+    Null motions that the symmetry of its environments demands of a whole structure.
+
+    An environment sees the totally symmetric part of how its neighbours move beside the centre,
+    but for rotations. A stack of fingerprints sees what any environment does. In a sum, all
+    environments that an operation brings onto each other count as one, with its neighbours'
+    motions added up. With a cutoff that spans a molecule this is what `expected_nulls` finds from
+    the group of the molecule, and with a long enough one what it finds for a primitive cell. It
+    holds for short cutoffs, chains, and cells that are not primitive as well, where there is more
+    symmetry in the environments than in the whole.
+
+    Parameters
+    ----------
+    environments : Environments
+        Of all atoms of one structure, in their order.
+    n_trivial : int
+        Motions that are set aside: translations, and rotations of what is not periodic.
+    map : str
+        ``"sum"``: fingerprints added up over the centres of each element; ``"stack"``: those of
+        all centres, kept apart.
+    proper : bool
+        Whether the fingerprint tells mirror images apart.
+    symmetries : sequence of Symmetry, optional
+        Of the environments, with all operations, if they have been found already.
+    tolerance : float
+        As of `find_symmetry`, in Å.
+
+    Raises
+    ------
+    CampaignError
+        If the map is neither.
+    """
+    if map not in ("sum", "stack"):
+        raise CampaignError(f"map must be sum or stack, got {map!r}")
+    found = find_symmetries(environments, tolerance) if symmetries is None else symmetries
+    groups = [symmetry.proper() if proper else symmetry for symmetry in found]
+    n = len(environments)
+    alone = [(k, [(k, np.eye(3), np.arange(len(groups[k])))]) for k in range(n)]
+    classes = alone if map == "stack" else _classes(environments, proper, tolerance)
+    rows = [np.empty((0, n, 3))]
+    for first, members in classes:
+        seen = _seen(_vectors(environments, first), groups[first])
+        rows.append(_moved(environments, seen, members))
+    motions = np.concatenate(rows).reshape(-1, 3 * n)
+    # maps between environments are known as well as these are equal
+    blind = BLIND if map == "stack" else max(BLIND, 10 * tolerance)
+    return 3 * n - n_trivial - _rank(motions, blind)
+
+
+Members = list[tuple[int, NDArray[np.float64], NDArray[np.int64]]]
+
+
+def _classes(
+    environments: Environments, proper: bool, tolerance: float
+) -> list[tuple[int, Members]]:
+    """Environments that are equal: one of each sort, and all with the way to bring them to it."""
+    classes: list[tuple[int, Members]] = []
+    numbers = environments.numbers.astype(np.int64)
+    for k, centre in enumerate(environments.centre_numbers):
+        here = slice(environments.offsets[k], environments.offsets[k + 1])
+        for first, members in classes:
+            if environments.centre_numbers[first] != centre:
+                continue
+            there = slice(environments.offsets[first], environments.offsets[first + 1])
+            found = find_map(
+                environments.vectors[here], numbers[here], environments.vectors[there],
+                numbers[there], tolerance, improper=not proper,
+            )  # fmt: skip
+            if found is not None:
+                members.append((k, *found))
+                break
+        else:
+            n = environments.offsets[k + 1] - environments.offsets[k]
+            classes.append((k, [(k, np.eye(3), np.arange(n))]))
+    return classes
+
+
+def _vectors(environments: Environments, k: int) -> NDArray[np.float64]:
+    return environments.vectors[environments.offsets[k] : environments.offsets[k + 1]]
+
+
+def _seen(vectors: NDArray[np.float64], symmetry: Symmetry) -> NDArray[np.float64]:
+    """Motions of neighbours, (k, n, 3), that an environment can see; orthonormal."""
+    n = len(vectors)
+    motions = symmetry.motions()
+    turns = np.cross(np.eye(3)[:, None], symmetry.symmetrised(vectors)).reshape(3, -1)
+    inside = turns @ motions
+    _, sizes, axes = np.linalg.svd(inside)
+    count = int(np.sum(sizes > 1e-6 * max(1.0, float(np.linalg.norm(turns)))))
+    seen: NDArray[np.float64] = (motions @ axes[count:].T).T.reshape(-1, n, 3)
+    return seen
+
+
+def _moved(
+    environments: Environments, seen: NDArray[np.float64], members: Members
+) -> NDArray[np.float64]:
+    """What the first of some equal environments sees of the atoms' motions, (k, n_atoms, 3)."""
+    rows = np.zeros((len(environments), len(seen), 3))
+    start = environments.centres[0]
+    for k, operation, images in members:
+        pairs = slice(environments.offsets[k], environments.offsets[k + 1])
+        parts = (seen[:, images] @ operation).transpose(1, 0, 2)
+        np.add.at(rows, environments.neighbours[pairs] - start, parts)
+        rows[environments.centres[k] - start] -= np.sum(parts, axis=0)
+    return rows.transpose(1, 0, 2)
+
+
+def _rank(motions: NDArray[np.float64], blind: float) -> int:
+    if not len(motions):
+        return 0
+    small = np.linalg.qr(motions, mode="r") if len(motions) > motions.shape[1] else motions
+    return int(np.sum(np.linalg.svd(small, compute_uv=False) > blind))
