@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.descriptors import _spectrum_kernels
+from distdesc.descriptors import _gram_kernels, _spectrum_kernels
 from distdesc.descriptors._expansion_kernels import padded
 from distdesc.descriptors.expansion import DensityExpansion
 from distdesc.structures.environment import Environments, single_environment
@@ -75,6 +75,7 @@ class PowerSpectrum(DensityExpansion):
         self.compute(one)
         self.compute_blocks(one)
         self.jacobian(one)
+        self.jacobian_products(one)
 
     def compute(self, environments: Environments) -> NDArray[np.float64]:
         """See Descriptor.compute."""
@@ -90,6 +91,28 @@ class PowerSpectrum(DensityExpansion):
         _spectrum_kernels.power_spectrum_jacobians(
             *self._arguments(environments), self.block_starts, self.n_features, out.ravel()
         )
+        return out
+
+    def jacobian_products(self, environments: Environments) -> NDArray[np.float64]:
+        """
+        Scalar products of the derivatives by all coordinates, without the derivatives.
+
+        Far fewer numbers than the Jacobian J has, and as many operations fewer.
+
+        Parameters
+        ----------
+        environments : Environments
+            Not modified.
+
+        Returns
+        -------
+        ndarray, shape (sum of 9 n_neighbours**2,), float64
+            ``J J^T`` of each environment, of shape (3 n_neighbours, 3 n_neighbours), one after
+            the other; in 1/Å².
+        """
+        out = np.empty(9 * int(np.sum(np.diff(environments.offsets) ** 2)))
+        arguments = self._arguments(environments)[:-1]
+        _gram_kernels.power_spectrum_grams(*arguments, out)
         return out
 
     def compute_blocks(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.derivatives import pooled_by_atom
 from distdesc.descriptors.descriptor import Descriptor
+from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.singular.point import Point
 from distdesc.singular.sight import focused
 from distdesc.structures.environment import Environments
@@ -124,7 +125,10 @@ class Stacked:
         total = np.zeros((3, 3, self._n, self._n))
         for own in self._centres():
             n, fold = len(own.vectors), self._fold(own)
-            found = Separate(self._descriptor, own).gram()
+            if isinstance(self._descriptor, PowerSpectrum):
+                found = self._descriptor.jacobian_products(own)
+            else:
+                found = Separate(self._descriptor, own).gram()
             total += fold.T @ found.reshape(n, 3, n, 3).transpose(1, 3, 0, 2) @ fold
         return total.transpose(2, 0, 3, 1).reshape(3 * self._n, 3 * self._n)
 

@@ -88,15 +88,45 @@ def structure_motions(
     return trivial_motions(positions, TRANSLATIONS)
 
 
+def rotations(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """
+    Rotations about the origin of many sets of points at once, as `trivial_motions`.
+
+    Parameters
+    ----------
+    points : ndarray, shape (b, n, 3), float64
+        In Å.
+
+    Returns
+    -------
+    motions : ndarray, shape (b, 3, 3 n), float64
+        Orthonormal; those that move nothing, which are not to be used, come first.
+    n_still : ndarray, shape (b,), int64
+        How many move nothing.
+    """
+    # with rows of zeros there are three axes, however few points
+    padded = np.concatenate([points, np.zeros((len(points), 3, 3))], axis=1)
+    _, _, axes = np.linalg.svd(padded, full_matrices=False)
+    turned, moving = _about(axes, points)
+    return turned, np.sum(~moving, axis=1)
+
+
 def _rotations(
     points: NDArray[np.float64], axis: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     if axis is None:
-        # with rows of zeros there are three axes, however few points
-        _, _, axes = np.linalg.svd(np.vstack([points, np.zeros((3, 3))]), full_matrices=False)
-    else:
-        axes = np.atleast_2d(axis / np.linalg.norm(axis))
-    turned = np.cross(axes[:, None], points).reshape(len(axes), -1)
-    sizes = np.linalg.norm(turned, axis=1)
-    moving = sizes > COLLINEAR * np.linalg.norm(points)
-    return np.ascontiguousarray((turned[moving] / sizes[moving, None]).T)
+        turned, n_still = rotations(points[None])
+        return np.ascontiguousarray(turned[0, n_still[0] :].T)
+    turned, moving = _about(np.atleast_2d(axis / np.linalg.norm(axis))[None], points[None])
+    return np.ascontiguousarray(turned[0, moving[0]].T)
+
+
+def _about(
+    axes: NDArray[np.float64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Unit motions of rotation about each axis, and whether it moves anything."""
+    turned = np.cross(axes[:, :, None], points[:, None])
+    turned = turned.reshape(*axes.shape[:2], 3 * points.shape[1])
+    sizes = np.linalg.norm(turned, axis=2)
+    moving = sizes > COLLINEAR * np.linalg.norm(points, axis=(1, 2))[:, None]
+    return turned / np.where(moving, sizes, 1.0)[..., None], moving

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.descriptors.power_spectrum import PowerSpectrum
+from distdesc.singular._spectra_kernels import deflate
+from distdesc.singular.maps import Separate
+from distdesc.singular.motions import rotations
 from distdesc.singular.sight import complement
+from distdesc.structures.environment import Environments
+
+MAX_NUMBERS = 2**20
+"""Of the matrices that are in memory at once, unless a single one has more."""
 
 Responses = Callable[[NDArray[np.float64]], Iterator[NDArray[np.float64]]]
 """What the features do, in parts, in response to motions: (3 n, k) to parts (n_features, k)."""
@@ -50,11 +58,85 @@ def singular_values(
         return np.full(basis.shape[1], np.nan)
     squares, vectors = np.linalg.eigh(basis.T @ gram @ basis)
     values: NDArray[np.float64] = np.sqrt(np.maximum(squares[::-1], 0.0))
-    if len(values) == 0 or values[-1] > REFINED * values[0]:
+    if not _needs_more(values):
         return values
     small = int(np.sum(values < COARSE * values[0]))
     values[len(values) - small :] = _exact(responses(basis @ vectors[:, :small]), small)
     return np.sort(values)[::-1]
+
+
+def screened(
+    descriptor: PowerSpectrum, environments: Environments
+) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """
+    Singular values of many environments, as `singular_values`, and rotations set aside.
+
+    Parameters
+    ----------
+    descriptor : PowerSpectrum
+        It gives ``J J^T`` without J.
+    environments : Environments
+        Not modified.
+
+    Yields
+    ------
+    values : ndarray, shape (3 n - n_rotations,), float64
+        Of the next environment.
+    n_rotations : int
+        Trivial motions.
+    """
+    for begin, end in _slices(np.diff(environments.offsets)):
+        part = environments.part(begin, end)
+        found = {k: (values, n) for k, values, n in _screened(descriptor, part)}
+        for k in range(end - begin):
+            yield found[k]
+
+
+def _screened(
+    descriptor: PowerSpectrum, environments: Environments
+) -> Iterator[tuple[int, NDArray[np.float64], int]]:
+    """Each environment, its singular values and rotations: those with fewest neighbours first."""
+    grams = descriptor.jacobian_products(environments)
+    sizes = np.diff(environments.offsets)
+    starts = np.cumsum([0, *(9 * sizes**2)])
+    for n in np.unique(sizes):
+        same = np.flatnonzero(sizes == n)
+        places = environments.offsets[same][:, None] + np.arange(n)
+        turns, n_still = rotations(environments.vectors[places])
+        for still in np.unique(n_still):
+            numbers, motions = same[n_still == still], turns[n_still == still, still:]
+            matrices = grams[starts[numbers][:, None] + np.arange(9 * n * n)]
+            matrices = matrices.reshape(-1, 3 * n, 3 * n)
+            for k, values in enumerate(_rough(matrices, motions)):
+                if _needs_more(values):
+                    seen = Separate(descriptor, environments.part(numbers[k], numbers[k] + 1))
+                    values = singular_values(matrices[k], motions[k].T, seen.responses)
+                yield int(numbers[k]), values, 3 - int(still)
+
+
+def _rough(grams: NDArray[np.float64], motions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Singular values by way of squares, of matrices and motions (b, k, 3 n) all of one size."""
+    n = grams.shape[1] - motions.shape[1]
+    within = np.empty((len(grams), n, n))
+    deflate(grams.copy(), motions.copy(), within)
+    squares = np.linalg.eigvalsh(within)[:, ::-1]
+    found: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0))
+    return found
+
+
+def _needs_more(values: NDArray[np.float64]) -> bool:
+    return len(values) > 0 and bool(values[-1] < REFINED * values[0])
+
+
+def _slices(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges of environments whose matrices are of bounded size, or of one."""
+    ends = np.cumsum(9 * sizes**2)
+    begin = 0
+    while begin < len(sizes):
+        done = ends[begin - 1] if begin else 0
+        end = int(np.searchsorted(ends, done + MAX_NUMBERS, side="right"))
+        yield begin, max(end, begin + 1)
+        begin = max(end, begin + 1)
 
 
 def _exact(parts: Iterator[NDArray[np.float64]], n: int) -> NDArray[np.float64]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
+from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.singular.maps import FeatureMap, Separate, Stacked, Summed
 from distdesc.singular.motions import ROTATIONS, structure_motions, trivial_motions
-from distdesc.singular.screen import singular_values
+from distdesc.singular.screen import screened, singular_values
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
 
@@ -125,14 +126,9 @@ def environment_spectra(descriptor: Descriptor, environments: Environments) -> S
         Of ``3 n - 3`` values for n neighbours, ``3 n - 2`` if these and the centre are on a line,
         none without neighbours. A row does not depend on the others, bit for bit.
     """
-    rows, counts = [], []
-    for k in range(len(environments)):
-        own = environments.part(k, k + 1)
-        motions = trivial_motions(own.vectors, ROTATIONS)
-        seen = Separate(descriptor, own)
-        rows.append(singular_values(seen.gram(), motions, seen.responses))
-        counts.append(motions.shape[1])
-    return _spectra(rows, counts)
+    if isinstance(descriptor, PowerSpectrum):
+        return _collected(screened(descriptor, environments))
+    return _collected(_one_by_one(descriptor, environments))
 
 
 def structure_spectra(descriptor: Descriptor, batch: Structures, features: str) -> Spectra:
@@ -155,19 +151,34 @@ def structure_spectra(descriptor: Descriptor, batch: Structures, features: str) 
         Of ``3 n - 6`` values for a molecule of n atoms, ``3 n - 5`` if it is linear and
         ``3 n - 3`` for a crystal; see `structure_motions`.
     """
-    rows, counts = [], []
+    return _collected(_of_structures(descriptor, batch, STRUCTURE_MAPS[features]))
+
+
+def _one_by_one(
+    descriptor: Descriptor, environments: Environments
+) -> Iterator[tuple[NDArray[np.float64], int]]:
+    for k in range(len(environments)):
+        own = environments.part(k, k + 1)
+        motions = trivial_motions(own.vectors, ROTATIONS)
+        seen = Separate(descriptor, own)
+        yield singular_values(seen.gram(), motions, seen.responses), motions.shape[1]
+
+
+def _of_structures(
+    descriptor: Descriptor, batch: Structures, kind: Callable[[Descriptor, Structures], FeatureMap]
+) -> Iterator[tuple[NDArray[np.float64], int]]:
     for k in range(len(batch)):
         one = batch.take(np.array([k]))
         motions = structure_motions(one.positions, one.cells[0], one.pbc[0])
-        seen = STRUCTURE_MAPS[features](descriptor, one)
-        rows.append(singular_values(seen.gram(), motions, seen.responses))
-        counts.append(motions.shape[1])
-    return _spectra(rows, counts)
+        seen = kind(descriptor, one)
+        yield singular_values(seen.gram(), motions, seen.responses), motions.shape[1]
 
 
-def _spectra(rows: list[NDArray[np.float64]], counts: list[int]) -> Spectra:
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return Spectra(offsets, np.concatenate([[], *rows]), np.array(counts, dtype=np.int32))
+def _collected(rows: Iterable[tuple[NDArray[np.float64], int]]) -> Spectra:
+    found = list(rows)
+    offsets = np.cumsum([0, *(len(values) for values, _ in found)], dtype=np.int64)
+    values = np.concatenate([np.empty(0), *(values for values, _ in found)])
+    return Spectra(offsets, values, np.array([n for _, n in found], dtype=np.int32))
 
 
 def _summary(values: NDArray[np.float64], tolerance: float) -> tuple[float, ...]:
