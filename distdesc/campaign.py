@@ -16,6 +16,7 @@ from distdesc.descriptors import DESCRIPTORS
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.job import anchored, expanded, overridden, read_job
+from distdesc.options import Execution, StoreOptions
 from distdesc.reduction import REDUCTIONS
 from distdesc.reduction.reduction import Reduction
 from distdesc.stages import STAGES
@@ -28,67 +29,7 @@ T = TypeVar("T")
 _SECTIONS = (
     "question", "source", "descriptor", "reduction", "stage", "store", "execution", "limits",
 )  # fmt: skip
-_HOW_NOT_WHAT = ("attempts", "quarantined_fraction")
-
-
-@dataclass(frozen=True)
-class StoreOptions:
-    """
-    Where rows go, and in what pieces.
-
-    Parameters
-    ----------
-    path : str
-        Folder of the store, relative to the current directory; by custom it ends in ``.zarr``.
-    shard_rows : int
-        Rows of a shard, the unit of work and of writing; 0 chooses about 32 MiB.
-    chunk_rows : int
-        Rows of a chunk, the unit of reading; divides `shard_rows`; 0 chooses about 2 MiB.
-    """
-
-    path: str
-    shard_rows: int = 0
-    chunk_rows: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("shard_rows", "chunk_rows"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
-                raise CampaignError(f"{name} must be a whole number >= 0, got {value!r}")
-        if self.chunk_rows and self.shard_rows % self.chunk_rows:
-            raise CampaignError(
-                f"shard_rows must be a multiple of chunk_rows, "
-                f"got {self.shard_rows} and {self.chunk_rows}"
-            )
-
-
-@dataclass(frozen=True)
-class Execution:
-    """
-    How the tasks are run; it never changes a result.
-
-    Parameters
-    ----------
-    executor : str
-        ``"dask"`` or ``"serial"``.
-    workers : int
-        Worker processes of an embedded Dask cluster; 0 means one per core.
-    memory : float
-        Memory of one worker, in GiB; 0 shares what the machine has.
-    scheduler : str
-        Address or scheduler file of a running Dask cluster to use instead of an embedded one.
-    """
-
-    executor: str = "dask"
-    workers: int = 0
-    memory: float = 0.0
-    scheduler: str = ""
-
-    def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise CampaignError(f"workers must be >= 0, got {self.workers}")
-        if self.memory < 0:
-            raise CampaignError(f"memory must be >= 0 GiB, got {self.memory}")
+_HOW_NOT_WHAT = ("attempts", "quarantined_fraction", "structure_seconds")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ MAX_LINES = 300
 LAYERS = [
     ["errors"],
     ["schema", "stopwatch", "elements"],
-    ["registry", "job"],
+    ["registry", "job", "options"],
     ["store"],
     ["structures"],
     ["descriptors", "reduction", "symmetry"],
@@ -52,6 +52,7 @@ OWNERS = {
     "matplotlib": ["report/figure.py"],
     "multiprocessing": [],
     "joblib": [],
+    "subprocess": ["engine/child_process.py"],
     "concurrent": ["engine/executors/dask.py"],
     "threading": [],
 }

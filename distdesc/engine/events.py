@@ -143,6 +143,26 @@ class ShardFinished:
 
 
 @dataclass(frozen=True)
+class ShardIsolated:
+    """
+    A shard was computed in a process of its own, because its worker died before.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    shard : int
+        Number of the shard.
+    reason : str
+        How the worker died, as far as is known; it may have been another shard's fault.
+    """
+
+    stage: str
+    shard: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class ShardFailed:
     """
     All attempts of a shard failed.
@@ -169,6 +189,7 @@ Event = (
     | PartFinished
     | FitFinished
     | RunStarted
+    | ShardIsolated
     | ShardFinished
     | ShardFailed
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from distdesc.campaign import Campaign
@@ -21,8 +20,8 @@ from distdesc.engine.executors.executor import Executor
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.sample import FitPlan, projected_memory
 from distdesc.engine.scan import INDEX
-from distdesc.engine.sketching import Rows, plan_of, read_sketch, sketch_part
-from distdesc.engine.versions import versions
+from distdesc.engine.sketching import Rows, plan_of, read_sketch
+from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import RunError, StoreError
 from distdesc.reduction.projection import Projection
@@ -97,7 +96,7 @@ class Fitter:
     limit: int
     tell: Listener
 
-    def fit(self, executor: Executor) -> None:
+    def fit(self, executor: Executor, tries: Tries) -> None:
         """
         Run the passes that are not done yet, and store the projection.
 
@@ -108,6 +107,8 @@ class Fitter:
         ----------
         executor : Executor
             Started.
+        tries : Tries
+            How parts are tried.
 
         Raises
         ------
@@ -129,7 +130,7 @@ class Fitter:
             # All that is needed of the passes before is in the basis.
             for old in range(number):
                 remove_pass(self.path, old)
-            last = self._run_pass(executor, fit_plan, number, basis)
+            last = self._run_pass(executor, tries, fit_plan, number, basis)
         self._store(campaign, reduction.project(n_features, basis, last), last)
         for number in range(reduction.passes):
             remove_pass(self.path, number)
@@ -145,7 +146,9 @@ class Fitter:
                 log.warning("%s; it is computed again", error)
         return 0, None
 
-    def _run_pass(self, executor: Executor, fit_plan: FitPlan, number: int, basis: Rows) -> Sketch:
+    def _run_pass(
+        self, executor: Executor, tries: Tries, fit_plan: FitPlan, number: int, basis: Rows
+    ) -> Sketch:
         """Sketch of the whole sample."""
         _, digest = read_arrays(basis_path(self.path, number))
         parts, ledger = fit_plan.layout.parts, Ledger(self.limit)
@@ -162,8 +165,8 @@ class Fitter:
         self.tell(
             PassStarted(fit_plan.layout, number, ledger.done, executor.workers, executor.dashboard)
         )
-        attempt = partial(sketch_part, self.path, self.plan.digest, versions(), number, digest)
-        for outcome in executor.run(attempt, fit_plan.tasks(number, missing)):
+        attempt, rescue = tries.of_parts(number, digest)
+        for outcome in executor.run(attempt, fit_plan.tasks(number, missing), rescue):
             self.lock.beat()
             ledger.account(outcome, self._relay)
         if ledger.failed:

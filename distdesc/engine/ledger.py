@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from distdesc.engine.events import Listener, ShardFailed, ShardFinished
+from distdesc.engine.events import Listener, ShardFailed, ShardFinished, ShardIsolated
 from distdesc.engine.executors.executor import Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError, RunError
@@ -76,6 +76,8 @@ class Ledger:
         RunError
             If the error concerns the whole run, or nothing but errors came so far.
         """
+        if outcome.crash:
+            tell(ShardIsolated(outcome.task.stage, outcome.task.shard, outcome.crash))
         if outcome.receipt is not None:
             if outcome.receipt.shard != outcome.task.shard:
                 raise RunError(f"{outcome.task.key} was answered by another shard's receipt")

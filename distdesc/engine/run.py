@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from math import floor
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
 from distdesc.engine.scan import INDEX, UNPACKED
-from distdesc.engine.task import run_task
-from distdesc.engine.versions import versions
+from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import RunError, StoreError
 from distdesc.store.lock import ClientLock, client_lock
@@ -84,10 +82,14 @@ def run(
             for stage in rebuild(plan).stages:
                 stage.warm_up()
             tell(Announced("starting workers"))
-            with executor_class(campaign.execution, campaign.limits.attempts) as executor:
+            limits = campaign.limits
+            with executor_class(
+                campaign.execution, limits.attempts, limits.structure_seconds
+            ) as executor:
+                tries = Tries(campaign, plan.digest, executor.worker_memory)
                 if not fitted:
-                    Fitter(campaign.path, plan, lock, ledger.limit, tell).fit(executor)
-                _execute(executor, plan, plans, missing, campaign.path, ledger, lock, tell)
+                    Fitter(campaign.path, plan, lock, ledger.limit, tell).fit(executor, tries)
+                _execute(executor, tries, plan, plans, missing, ledger, lock, tell)
         _finish(campaign.path, plan, ledger)
     return plan
 
@@ -184,10 +186,10 @@ def _missing(
 
 def _execute(
     executor: Executor,
+    tries: Tries,
     plan: WrittenPlan,
     plans: tuple[StagePlan, ...],
     missing: dict[str, list[int]],
-    path: Path,
     ledger: Ledger,
     lock: ClientLock,
     tell: Listener,
@@ -195,7 +197,7 @@ def _execute(
     check_memory(plans, executor.worker_memory)
     tell(
         RunStarted(
-            store=str(path),
+            store=str(tries.path),
             shards=sum(p.layout.n_shards for p in plans),
             shards_done=ledger.done,
             structures=plan.n_structures,
@@ -204,10 +206,10 @@ def _execute(
             dashboard=executor.dashboard,
         )
     )
-    attempt = partial(run_task, path, plan.digest, versions())
+    attempt, rescue = tries.of_shards()
     for stage_plan in plans:
         tasks = stage_plan.tasks(stage_plan.by_cost(missing[stage_plan.layout.stage]))
-        for outcome in executor.run(attempt, tasks):
+        for outcome in executor.run(attempt, tasks, rescue):
             lock.beat()
             ledger.account(outcome, tell)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from distdesc.engine.compute import rows_of_structures, run_good
 from distdesc.engine.plan import Task
+from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.sample import FitPlan, slice_rows, unreduced
-from distdesc.engine.task import check_versions, peak_rss, problems_of, read_structures
+from distdesc.engine.task import check_versions, peak_rss
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import Workspace, open_workspace
 from distdesc.errors import StoreError
@@ -37,7 +38,13 @@ Rows = NDArray[np.float64]
 
 
 def sketch_part(
-    path: Path, digest: str, wanted: dict[str, str], number: int, basis_digest: str, task: Task
+    path: Path,
+    digest: str,
+    wanted: dict[str, str],
+    number: int,
+    basis_digest: str,
+    task: Task,
+    crashed: Mapping[int, str] = NOTHING,
 ) -> Receipt:
     """
     Make sure that a part of a pass is done; safe to repeat, anywhere, at the same time.
@@ -56,6 +63,8 @@ def sketch_part(
         XXH3-128 of the file of its basis.
     task : Task
         Which part.
+    crashed : mapping of int to str
+        Structures that killed the process that computed them, and how; they are not touched.
 
     Returns
     -------
@@ -77,7 +86,7 @@ def sketch_part(
         workspace = open_workspace(path, digest, reduced=False)
         basis = _basis(basis_path(path, number), basis_digest)
     runs = plan_of(workspace.plan, path).runs(task.shard)
-    problems: dict[int, str] = {}
+    problems: dict[int, str] = dict(crashed)
     sketch = Sketch.nothing(basis)
     usable = _usable_rows(workspace, runs, problems, clock)
     for rows in in_slices(usable, slice_rows(len(basis))):
@@ -98,6 +107,7 @@ def sketch_part(
         structures=0,
         counts={"ok": sketch.n, "quarantined": int((runs[:, 1] - runs[:, 0]).sum()) - sketch.n},
         quarantined=sorted(problems.items()),
+        crashed=sorted(crashed),
         digests={"basis": basis_digest, SKETCH: stored[1]},
         objects={SKETCH: stored},
         seconds={k: round(v, 6) for k, v in clock.seconds.items()},
@@ -194,14 +204,18 @@ def in_slices(pieces: Iterable[Rows], length: int) -> Iterator[Rows]:
 def _usable_rows(
     workspace: Workspace, runs: NDArray[np.int64], problems: dict[int, str], clock: Stopwatch
 ) -> Iterator[Rows]:
-    """Fingerprints of all usable rows of some runs; the structures set aside are noted."""
-    for run, batch, found in _batches(workspace, runs, clock):
+    """
+    Fingerprints of all usable rows of some runs; the structures set aside are noted.
+
+    Those that are noted already are not touched.
+    """
+    for run, batch, found in _batches(workspace, runs, dict(problems), clock):
         yield from _fingerprints(workspace, run, batch, found, clock)
         problems.update({int(batch.indices[k]): reason for k, reason in found.items()})
 
 
 def _batches(
-    workspace: Workspace, runs: NDArray[np.int64], clock: Stopwatch
+    workspace: Workspace, runs: NDArray[np.int64], without: Mapping[int, str], clock: Stopwatch
 ) -> Iterator[tuple[NDArray[np.int64], Structures, dict[int, str]]]:
     """
     Structures of each run, and why some of them cannot be used.
@@ -214,7 +228,7 @@ def _batches(
         end, last = _end_of_group(runs, begin, workspace.index.atom_counts)
         first = int(runs[begin, 2])
         with clock("read"):
-            batch = read_structures(workspace, first, last, stage.reads_records)
+            batch = read_structures(workspace, first, last, stage.reads_records, without)
         with clock("validate"):
             problems = problems_of(workspace, stage, batch)
         for run in runs[begin:end]:

@@ -6,6 +6,7 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,26 @@ from numpy.typing import NDArray
 
 from distdesc.engine.compute import Arrays, compute
 from distdesc.engine.plan import Task
+from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import StageWork, Workspace, open_workspace
-from distdesc.errors import RunError, SourceError
+from distdesc.errors import RunError
 from distdesc.schema import RowKind, Status
-from distdesc.stages.stage import Stage
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.receipts import Receipt, commit, read_receipt
 from distdesc.store.rows import digest_rows
 from distdesc.structures.source import Structures
-from distdesc.structures.validate import find_problems
 
 log = logging.getLogger(__name__)
 
 
-def run_task(path: Path, digest: str, wanted: dict[str, str], task: Task) -> Receipt:
+def run_task(
+    path: Path,
+    digest: str,
+    wanted: dict[str, str],
+    task: Task,
+    crashed: Mapping[int, str] = NOTHING,
+) -> Receipt:
     """
     Make sure that a shard is done; safe to repeat, anywhere, at the same time.
 
@@ -41,6 +47,8 @@ def run_task(path: Path, digest: str, wanted: dict[str, str], task: Task) -> Rec
         Versions that the client runs with.
     task : Task
         Which shard of which stage.
+    crashed : mapping of int to str
+        Structures that killed the process that computed them, and how; they are not touched.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def run_task(path: Path, digest: str, wanted: dict[str, str], task: Task) -> Rec
         workspace = open_workspace(path, digest)
     with clock("read"):
         work = workspace.work[task.stage]
-        batch = _read(workspace, work, task)
+        batch = _read(workspace, work, task, crashed)
     with clock("validate"):
         problems = problems_of(workspace, work.stage, batch)
     arrays, status = compute(work, task, batch, problems, clock)
@@ -78,6 +86,7 @@ def run_task(path: Path, digest: str, wanted: dict[str, str], task: Task) -> Rec
         structures=_home_structures(work, task),
         counts=counts,
         quarantined=[(int(batch.indices[k]), v) for k, v in sorted(problems.items())],
+        crashed=sorted(set(crashed) & set(batch.indices.tolist())),
         digests=digests,
         objects=objects,
         seconds={k: round(v, 6) for k, v in clock.seconds.items()},
@@ -118,7 +127,7 @@ def peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def recompute(workspace: Workspace, task: Task) -> Arrays:
+def recompute(workspace: Workspace, task: Task, crashed: Mapping[int, str] = NOTHING) -> Arrays:
     """
     Arrays of a shard computed anew and not written, to compare with what is stored.
 
@@ -128,6 +137,8 @@ def recompute(workspace: Workspace, task: Task) -> Arrays:
         Of the store.
     task : Task
         Which shard.
+    crashed : mapping of int to str
+        Structures that must not be touched, and why.
 
     Returns
     -------
@@ -135,68 +146,17 @@ def recompute(workspace: Workspace, task: Task) -> Arrays:
         Outputs and status column, as `run_task` would write them.
     """
     work = workspace.work[task.stage]
-    batch = _read(workspace, work, task)
+    batch = _read(workspace, work, task, crashed)
     problems = problems_of(workspace, work.stage, batch)
     arrays, status = compute(work, task, batch, problems, Stopwatch())
     return {**arrays, work.layout.status_name: status}
 
 
-def _read(workspace: Workspace, work: StageWork, task: Task) -> Structures:
+def _read(
+    workspace: Workspace, work: StageWork, task: Task, without: Mapping[int, str]
+) -> Structures:
     records = work.stage.reads_records
-    return read_structures(workspace, task.structure_start, task.structure_stop, records)
-
-
-def read_structures(workspace: Workspace, start: int, stop: int, records: bool) -> Structures:
-    """
-    Read a range of structures, and make sure that they are those that were indexed.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        For its source and index.
-    start, stop : int
-        Half-open range of structures.
-    records : bool
-        With all their data.
-
-    Raises
-    ------
-    SourceError
-        If the source cannot be read or has changed.
-    """
-    batch = workspace.campaign.source.read(workspace.index, start, stop, records=records)
-    if not np.array_equal(np.diff(batch.offsets), workspace.index.atom_counts[start:stop]):
-        raise SourceError(
-            f"structures {start} to {stop} of the source do not have the atoms that its index "
-            f"says; it changed after it was indexed"
-        )
-    return batch
-
-
-def problems_of(workspace: Workspace, stage: Stage, batch: Structures) -> dict[int, str]:
-    """
-    Structures of a batch that a stage cannot use, and why.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        For its limits and descriptor.
-    stage : Stage
-        The stage.
-    batch : Structures
-        As read.
-
-    Returns
-    -------
-    dict of int to str
-        Reason, by position in the batch.
-    """
-    descriptor = workspace.campaign.descriptor
-    if not stage.validates or descriptor is None:
-        return dict(batch.problems)
-    return find_problems(
-        batch, workspace.campaign.limits, descriptor.accepted_numbers, descriptor.cutoff
-    )
+    return read_structures(workspace, task.structure_start, task.structure_stop, records, without)
 
 
 def _home_structures(work: StageWork, task: Task) -> int:

@@ -261,7 +261,8 @@ def _recomputed_faults(
 ) -> list[Fault]:
     receipt = read_receipt(workspace.path, stage, shard)
     plan = next(p for p in plans if p.layout.stage == stage)
-    arrays = recompute(workspace, plan.task(shard))
+    crashed = {} if receipt is None else receipt.untouchable
+    arrays = recompute(workspace, plan.task(shard), crashed)
     measured = {spec.name for spec in plan.specs if spec.measured}
     return [
         Fault(stage, shard, name, "recomputed values differ from the stored ones")

@@ -49,6 +49,8 @@ class Receipt:
         Host, process id, versions and peak memory (bytes) of the worker.
     finished : float
         Unix time.
+    crashed : list of int
+        Structures of `quarantined` that killed the process that computed them.
     """
 
     campaign: str
@@ -63,10 +65,16 @@ class Receipt:
     seconds: dict[str, float] = field(default_factory=dict)
     where: dict[str, Any] = field(default_factory=dict)
     finished: float = 0.0
+    crashed: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
         return asdict(self)
+
+    @property
+    def untouchable(self) -> dict[int, str]:
+        """Structures that killed the process that computed them, and how."""
+        return {k: reason for k, reason in self.quarantined if k in self.crashed}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:

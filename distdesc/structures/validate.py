@@ -37,6 +37,9 @@ class Limits:
         How often a shard is tried.
     quarantined_fraction : float
         A run stops when more than this part of all structures is quarantined, 0 to 1.
+    structure_seconds : float
+        A structure that takes longer, in s, is set aside as one that hangs, and a shard that
+        takes longer is computed structure by structure to find out which; 0 waits for ever.
     """
 
     max_atoms: int = 100_000
@@ -45,6 +48,7 @@ class Limits:
     max_images: int = 50_000
     attempts: int = 3
     quarantined_fraction: float = 0.01
+    structure_seconds: float = 1800.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -60,6 +64,8 @@ class Limits:
             raise CampaignError(f"max_coordinate must be > 0 Å, got {self.max_coordinate}")
         if self.min_distance < 0:
             raise CampaignError(f"min_distance must be >= 0 Å, got {self.min_distance}")
+        if self.structure_seconds < 0:
+            raise CampaignError(f"structure_seconds must be >= 0 s, got {self.structure_seconds}")
         if not 0 <= self.quarantined_fraction <= 1:
             raise CampaignError(
                 f"quarantined_fraction must be from 0 to 1, got {self.quarantined_fraction}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -9,25 +10,33 @@ import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 import dask
-from distributed import Client, Future, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
 from distributed.comm import CommClosedError
 
-from distdesc.campaign import Execution
-from distdesc.engine.executors.executor import FINAL, Attempt, Outcome
+from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
+from distdesc.options import Execution
 from distdesc.store.receipts import Receipt
 
 log = logging.getLogger(__name__)
 
 WINDOW = 3
 """Tasks submitted ahead per worker: enough to keep all busy, few enough to forget quickly."""
+
+LOST = 10
+"""Workers that may die under a task whose structures cannot kill them, before it is given up."""
+
+OUT_OF_MEMORY = "worker-restart-memory"
+"""Topic under which Dask's nannies say whom they ended, and at which size."""
 
 DASHBOARD_PORT = 8787
 
@@ -51,6 +60,9 @@ SETTINGS = {
     "distributed.worker.memory.pause": 0.90,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.profile.enabled": False,
+    # All tasks of a worker that died are suspected, the innocent too: they are computed in
+    # processes of their own, which tells who it was, rather than kill more workers.
+    "distributed.scheduler.allowed-failures": 0,
     "distributed.comm.timeouts.connect": "60s",
     # A worker reuses the memory of one shard for the next, instead of giving it back and
     # having every page cleared again by the kernel.
@@ -71,19 +83,21 @@ class DaskExecutor:
     execution : Execution
         Embedded cluster of so many workers, or address or scheduler file of a running one.
     attempts : int
-        How often a task may fail, or kill its worker, before it is given up.
+        How often a task may fail before it is given up.
+    seconds : float
+        A worker whose attempt takes longer ends itself; 0 for never. Only workers of one thread
+        do: of several, it would be the end of the others' attempts.
     """
 
-    def __init__(self, execution: Execution, attempts: int) -> None:
-        self.execution, self.attempts = execution, attempts
+    def __init__(self, execution: Execution, attempts: int, seconds: float = 0.0) -> None:
+        self.execution, self.attempts, self.seconds = execution, attempts, seconds
         self._client: Client | None = None
         self._cluster: LocalCluster | None = None
         self._settings: Any = None
         self._run = uuid4().hex[:8]
 
     def __enter__(self) -> DaskExecutor:
-        settings = {**SETTINGS, "distributed.scheduler.allowed-failures": self.attempts}
-        self._settings = dask.config.set(settings)
+        self._settings = dask.config.set(SETTINGS)
         logging.getLogger("distributed").setLevel(logging.WARNING)
         if self.execution.scheduler:
             self._client = _connect(self.execution.scheduler)
@@ -130,56 +144,89 @@ class DaskExecutor:
         """See Executor."""
         return str(self._connected.dashboard_link)
 
-    def run(self, attempt: Attempt, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(
+        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+    ) -> Iterator[Outcome]:
         """See Executor.run."""
-        waiting: dict[Future, Task] = {}
-        todo = iter(tasks)
+        waiting: dict[Future, _Trial] = {}
         done = as_completed()
+        todo = (_Trial(task, attempt) for task in tasks)
         try:
-            self._submit(attempt, todo, waiting, done)
+            self._fill(todo, waiting, done)
             while waiting:
                 future = next(done)
-                task = waiting.pop(future)
-                outcome = self._outcome(future, task)
+                trial = waiting.pop(future)
+                outcome = self._outcome(future, trial)
+                again = self._again(trial, outcome.error, rescue)
                 future.release()
-                self._submit(attempt, todo, waiting, done)
+                if again is not None:
+                    self._submit(again, waiting, done)
+                    continue
+                self._fill(todo, waiting, done)
                 yield outcome
         except (CommClosedError, OSError, TimeoutError) as error:
             raise RunError(f"the Dask scheduler was lost: {error}") from error
 
-    def _submit(
-        self,
-        attempt: Attempt,
-        todo: Iterator[Task],
-        waiting: dict[Future, Task],
-        done: as_completed,
+    def _fill(
+        self, todo: Iterator[_Trial], waiting: dict[Future, _Trial], done: as_completed
     ) -> None:
         ahead = WINDOW * max(1, self.workers)
         while len(waiting) < ahead:
-            task = next(todo, None)
-            if task is None:
+            trial = next(todo, None)
+            if trial is None:
                 return
-            # Keys are names on a scheduler that other campaigns may share.
-            key = f"{task.key}-{self._run}"
-            future = self._connected.submit(
-                _try, attempt, task, key=key, retries=self.attempts - 1, pure=False
-            )
-            waiting[future] = task
-            done.add(future)
+            self._submit(trial, waiting, done)
 
-    def _outcome(self, future: Future, task: Task) -> Outcome:
+    def _submit(self, trial: _Trial, waiting: dict[Future, _Trial], done: as_completed) -> None:
+        # Keys are names on a scheduler that other campaigns may share.
+        key = f"{trial.task.key}-{self._run}{trial.suffix}"
+        seconds = 0.0 if trial.crash else self.seconds
+        future = self._connected.submit(
+            _try, trial.attempt, trial.task, seconds,
+            key=key, retries=self.attempts - 1, pure=False,
+        )  # fmt: skip
+        waiting[future] = trial
+        done.add(future)
+
+    def _again(
+        self, trial: _Trial, error: BaseException | None, rescue: Attempt | None
+    ) -> _Trial | None:
+        """Trial that follows one that killed its worker; None if none does."""
+        if rescue is None or not isinstance(error, KilledWorker | MemoryError):
+            return None
+        if not trial.crash:
+            crash = self._crash(error)
+            log.warning("%s: %s; it is computed in a process of its own", trial.task.key, crash)
+            return replace(trial, attempt=rescue, crash=crash)
+        return replace(trial, lost=trial.lost + 1) if trial.lost < LOST else None
+
+    def _crash(self, error: BaseException) -> str:
+        """How a task killed its worker, as far as Dask knows."""
+        if not isinstance(error, KilledWorker):
+            return f"its worker had too little memory ({type(error).__name__})"
+        address = error.last_worker.address
+        for _, event in self._connected.get_events(OUT_OF_MEMORY):
+            if event["worker"] == address:
+                return f"its worker was ended at {event['rss'] / 2**30:.2f} GiB, over its limit"
+        for _, event in self._connected.get_events("scheduler"):
+            if event.get("action") == "worker-ttl-timed-out" and address in event["workers"]:
+                return f"its worker did not answer for {event['ttl']:.0f} s"
+        return "its worker died (KilledWorker)"
+
+    def _outcome(self, future: Future, trial: _Trial) -> Outcome:
+        task, crash = trial.task, trial.crash
         if future.status == "finished":
             found = future.result()
-            if isinstance(found, FINAL):
-                return Outcome(task, error=found)
-            return Outcome(task, receipt=found)
+            if isinstance(found, BaseException):
+                return Outcome(task, error=found, crash=crash)
+            return Outcome(task, receipt=found, crash=crash)
         if future.status in ("cancelled", "lost"):
             raise RunError("the Dask scheduler was lost, and with it the tasks under way")
         try:
             error = future.exception()
         except CancelledError as cancelled:
             raise RunError("the Dask scheduler was lost") from cancelled
-        return Outcome(task, error=error)
+        return Outcome(task, error=error, crash=crash)
 
     @property
     def _connected(self) -> Client:
@@ -192,12 +239,40 @@ class DaskExecutor:
         return workers
 
 
-def _try(attempt: Attempt, task: Task) -> Receipt | BaseException:
+@dataclass(frozen=True)
+class _Trial:
+    """A task under way: with which attempt, why, and how many workers it lost since."""
+
+    task: Task
+    attempt: Attempt
+    crash: str = ""
+    lost: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """Of its key, by which trials of one task differ."""
+        return f"-alone-{self.lost}" if self.crash else ""
+
+
+def _try(attempt: Attempt, task: Task, seconds: float) -> Receipt | BaseException:
     """One attempt; errors that another attempt would only hide are given back, not raised."""
+    armed = seconds > 0 and get_worker().state.nthreads == 1
+    if armed:
+        # Fires even if the interpreter is held by what hangs.
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
     try:
         return attempt(task)
-    except FINAL as error:
+    except (*FINAL, CrashError) as error:
         return error
+    finally:
+        if armed:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@cache
+def _nowhere() -> TextIO:
+    """Take a traceback that would run to pages; open as long as the process."""
+    return open(os.devnull, "w")
 
 
 def _connect(scheduler: str) -> Client:

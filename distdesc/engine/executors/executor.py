@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-from distdesc.campaign import Execution
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError, StoreError
+from distdesc.options import Execution
 from distdesc.store.receipts import Receipt
 
 Attempt = Callable[[Task], Receipt]
@@ -18,6 +18,10 @@ Attempt = Callable[[Task], Receipt]
 
 FINAL = (CampaignError, RunError, StoreError)
 """Errors that are not tried again: of the run as a whole, or of attempts that disagree."""
+
+
+class CrashError(Exception):
+    """A shard that kills the processes that compute it; the other shards are computed."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,21 @@ class Outcome:
         If it was done.
     error : BaseException, optional
         The last error, if all attempts failed.
+    crash : str
+        How the task killed the worker that first tried it; empty if it did not.
     """
 
     task: Task
     receipt: Receipt | None = None
     error: BaseException | None = None
+    crash: str = ""
 
 
 class Executor(Protocol):
     """
     Runs tasks, in any order, each at least once until it is done or all attempts failed.
 
-    Made by ``Executor(execution, attempts)`` and used as a context manager.
+    Made by ``Executor(execution, attempts, seconds)`` and used as a context manager.
 
     Parameters
     ----------
@@ -52,9 +59,11 @@ class Executor(Protocol):
         How tasks are run.
     attempts : int
         How often a task is tried.
+    seconds : float
+        An attempt that takes longer has hung, and its worker is ended; 0 for never.
     """
 
-    def __init__(self, execution: Execution, attempts: int) -> None: ...
+    def __init__(self, execution: Execution, attempts: int, seconds: float = 0.0) -> None: ...
 
     def __enter__(self) -> Executor:
         """Start whatever runs the tasks."""
@@ -84,7 +93,9 @@ class Executor(Protocol):
         """Address of a page that shows the work, if there is one."""
         ...
 
-    def run(self, attempt: Attempt, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(
+        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+    ) -> Iterator[Outcome]:
         """
         Outcomes of all tasks, as they come.
 
@@ -94,6 +105,10 @@ class Executor(Protocol):
             Called with a task, in the worker.
         tasks : iterable of Task
             Taken only as fast as workers get free.
+        rescue : callable, optional
+            Called instead, for a task that killed the worker that tried it, or may have: Dask
+            does not know which task of a dead worker it was. An executor whose tasks run in
+            this very process has no use for it.
 
         Raises
         ------

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from distdesc.campaign import Execution
-from distdesc.engine.executors.executor import FINAL, Attempt, Outcome
+from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError
+from distdesc.options import Execution
 
 
 class SerialExecutor:
@@ -22,10 +22,12 @@ class SerialExecutor:
         Its memory limit is taken over; there is one worker.
     attempts : int
         How often a task is tried.
+    seconds : float
+        Not used: this process does not end itself.
     """
 
-    def __init__(self, execution: Execution, attempts: int) -> None:
-        self.execution, self.attempts = execution, attempts
+    def __init__(self, execution: Execution, attempts: int, seconds: float = 0.0) -> None:
+        self.execution, self.attempts, self.seconds = execution, attempts, seconds
 
     def __enter__(self) -> SerialExecutor:
         return self
@@ -54,7 +56,9 @@ class SerialExecutor:
         """See Executor."""
         return None
 
-    def run(self, attempt: Attempt, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(
+        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+    ) -> Iterator[Outcome]:
         """See Executor.run."""
         for task in tasks:
             yield self._outcome(attempt, task)
@@ -64,7 +68,7 @@ class SerialExecutor:
         for _ in range(self.attempts):
             try:
                 return Outcome(task, receipt=attempt(task))
-            except FINAL as error:
+            except (*FINAL, CrashError) as error:
                 return Outcome(task, error=error)
             except (OSError, MemoryError, DistdescError) as error:
                 last = error
