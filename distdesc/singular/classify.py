@@ -39,7 +39,7 @@ class Kind(Enum):
 
 
 MOST_TELLING = (
-    Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED, Kind.SYMMETRY, Kind.REGULAR
+    Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED, Kind.CUTOFF, Kind.SYMMETRY
 )  # fmt: skip
 """Order in which the kinds of several null motions give the point its own."""
 
@@ -98,13 +98,18 @@ def symmetry_of(descriptor: Descriptor, point: Point, tolerance: float = 1e-3) -
 
 
 def classify(
-    descriptor: Descriptor, point: Point, nulls: NDArray[np.float64], symmetry: Symmetry
+    descriptor: Descriptor,
+    point: Point,
+    nulls: NDArray[np.float64],
+    symmetry: Symmetry,
+    faded: NDArray[np.bool_] | None = None,
 ) -> Classification:
     """
     Sort the null motions of a singular point by what makes them null.
 
     In this order: motions without a totally symmetric part are null for every smooth invariant
-    fingerprint (symmetry); what the same descriptor in a larger basis sees, or correlations of
+    fingerprint (symmetry), and those of neighbours that have faded for every smooth local one
+    (cutoff); what the same descriptor in a larger basis sees, or correlations of
     its order in a complete basis (`class_rows`), is lost by truncation; what one more neighbour
     at once shows, by incompleteness; by higher incompleteness, if it takes more than one.
 
@@ -118,12 +123,18 @@ def classify(
         Orthonormal null motions.
     symmetry : Symmetry
         Of the point, from `symmetry_of`.
+    faded : ndarray, shape (n,), bool, optional
+        Neighbours so near to the cutoff that their motions are no wonder; none if left out.
     """
     motions: dict[Kind, NDArray[np.float64]] = {}
     symmetric = symmetry.motions()
     rest, others = _split(nulls, symmetric.T @ nulls, 0.5)
     if others.shape[1]:
         motions[Kind.SYMMETRY] = others
+    if faded is not None:
+        cut, rest = _split(rest, rest[np.repeat(faded, 3)], 0.5)
+        if cut.shape[1]:
+            motions[Kind.CUTOFF] = cut
     said, tests = [], _tests(descriptor, point)
     while rest.shape[1] and (test := next(tests, None)) is not None:
         kind, what, jacobian = test

@@ -30,7 +30,7 @@ class Estimate:
         In Å, the length of the displacement of all neighbours together; infinite without motions
         other than rotations, or where none leads there.
     displacement : ndarray, shape (n, 3), float64
-        The displacement, in Å.
+        In Å, as far as the linear model goes in that direction.
     gradient : ndarray, shape (n, 3), float64
         Of the smallest singular value, in features per Å²; ``s / |grad s|`` is a simpler estimate.
     together : int
@@ -51,9 +51,10 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     Estimate the distance of an environment from the nearest singular point.
 
     It is the length of the first step of `refine`: the shortest displacement by which ``J v``
-    vanishes, all of it, in the linear model, with v free to turn; damped, so that it does not
-    rely on what hardly changes anything. The derivative of a singular value alone,
-    ``ds/dx = u^T (dJ/dx) v``, gives ``s / |grad s|``, which leaves out that all other features
+    vanishes in the linear model, all of it, with v free to turn; damped, so that it does not
+    rely on what hardly changes anything, and divided by the share of ``|J v|^2`` that it removes,
+    so that it is long where there is no way. The derivative of a singular value alone,
+    ``ds/dx = u^T (dJ/dx) v``, gives ``s / |grad s|``, which leaves out that the other features
     must stay as they are, and is too short for it. Where values lie together, any number of them
     may vanish at once; the nearest counts.
 
@@ -78,9 +79,11 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     gradient = motions @ (motions.T @ (turns[-1] @ seen.responses[:, -1]))
     distance, best, together = np.inf, nothing.ravel(), 0
     for block in range(1, k + 1):
-        step = newton_step(*linear_model(seen, turns[k - block :], motions), DAMPING)
-        length = float(np.linalg.norm(step))
-        if 0 < length < distance:
+        matrix, slope = linear_model(seen, turns[k - block :], motions)
+        step = newton_step(matrix, slope, DAMPING)
+        gain = -(2 * slope @ step + step @ matrix @ step) / np.sum(seen.values[-block:] ** 2)
+        length = float(np.linalg.norm(step) / gain) if gain > 0 else np.inf
+        if length < distance:
             distance, best, together = length, motions @ step, block
     return Estimate(distance, best.reshape(-1, 3), gradient.reshape(-1, 3), together, seen)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -166,6 +167,7 @@ def nearest(
     kicks: int = 4,
     spread: float = 0.1,
     seed: int = 0,
+    enough: float = 0.0,
 ) -> Refined:
     """
     Nearest singular point that several searches find.
@@ -186,6 +188,8 @@ def nearest(
         displaced less.
     seed : int
         Of the displacements.
+    enough : float
+        Distance in Å within which the first singular point that is found will do.
 
     Returns
     -------
@@ -194,22 +198,41 @@ def nearest(
     """
     bounds = bounds or Bounds()
     start = sight.point.vectors.ravel()
+    best: Refined | None = None
+    for beside, block in _starts(sight, bounds, kicks, spread, seed):
+        found = refine(replace(sight, point=sight.point.at(beside)), bounds, block)
+        distance = float(np.linalg.norm(found.point.vectors.ravel() - start))
+        found = replace(
+            found, distance=distance, converged=found.converged and distance <= bounds.reach
+        )
+        if best is None or _rank(found) < _rank(best):
+            best = found
+        if best.converged and best.distance <= enough:
+            break
+    assert best is not None
+    return best
+
+
+def _starts(
+    sight: Sight, bounds: Bounds, kicks: int, spread: float, seed: int
+) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """Where searches begin, and how many values are to vanish."""
+    start = sight.point.vectors.ravel()
+    yield from ((start, block) for block in (1, 2, 3))
     rng = np.random.default_rng(seed)
-    found = [refine(sight, bounds, block) for block in (1, 2, 3)]
+    motions = sight.motions(start)
     for kick in range(kicks):
-        motions = sight.motions(start)
         size = spread * (kick + 1) / kicks
         beside = start + motions @ (size * rng.normal(size=motions.shape[1]))
         if bounds.admit(start, beside, sight.descriptor.cutoff):
-            moved = replace(sight, point=sight.point.at(beside))
-            found += [refine(moved, bounds, block) for block in (1, 2)]
-    ends = [
-        replace(r, distance=float(np.linalg.norm(r.point.vectors.ravel() - start))) for r in found
-    ]
-    within = [r for r in ends if r.converged and r.distance <= bounds.reach]
-    if within:
-        return min(within, key=lambda r: r.distance)
-    return min(ends, key=lambda r: float(np.min(r.singular.ratios, initial=1.0)))
+            yield from ((beside, block) for block in (1, 2))
+
+
+def _rank(found: Refined) -> tuple[bool, float]:
+    """Order in which ends are preferred: singular points by distance, others by how singular."""
+    if found.converged:
+        return False, found.distance
+    return True, float(np.min(found.singular.ratios, initial=np.inf))
 
 
 def _residual(seen: Singular, k: int) -> float:

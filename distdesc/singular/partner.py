@@ -1,0 +1,154 @@
+"""Different environments with one fingerprint, from the singular point where such pairs meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.singular.congruence import misfit
+from distdesc.singular.ladder import alike
+from distdesc.singular.point import Point, moved
+from distdesc.singular.refine import Bounds
+from distdesc.singular.sight import Sight, complement
+
+SEPARATIONS = (0.2, 0.3, 0.12, 0.06, 0.03)
+"""Of the two environments along the null motion, in Å, in the order in which they are tried."""
+
+ENOUGH = 0.05
+"""In Å: a pair that differs by as much is taken, and no other separation tried."""
+
+EQUAL = 1e-10
+"""Largest difference of fingerprints, relative to their length, that counts as none."""
+
+DIFFERENT = 0.1
+"""Smallest misfit of a pair, relative to its separation: less is the same environment again."""
+
+ITERATIONS = 40
+
+
+@dataclass(frozen=True)
+class Pair:
+    """
+    Two environments that the fingerprint takes for the same.
+
+    Parameters
+    ----------
+    first, second : Point
+        The environments, neighbours in the same order, on either side of the singular point.
+    residual : float
+        Difference of their fingerprints, relative to the length of the fingerprint.
+    misfit : float
+        How different they are, in Å: length of the displacement of all neighbours together in
+        the alignment, rotation and order of like neighbours, that suits them best.
+    """
+
+    first: Point
+    second: Point
+    residual: float
+    misfit: float
+
+
+def find_pair(
+    sight: Sight,
+    motion: NDArray[np.float64],
+    bounds: Bounds | None = None,
+    separations: Sequence[float] = SEPARATIONS,
+) -> Pair | None:
+    """
+    Find a degenerate pair on either side of a singular point.
+
+    To second order, ``x + e v`` and ``x - e v`` have the same fingerprint if ``J v = 0``. Both
+    ends are moved, as little as possible and the separation along v kept, until the fingerprints
+    are equal to rounding. Ends that turn out to be the same environment in another orientation,
+    or with like neighbours exchanged, are no pair.
+
+    Parameters
+    ----------
+    sight : Sight
+        Descriptor and singular point.
+    motion : ndarray, shape (3 n,), float64
+        A null motion v of length one.
+    bounds : Bounds, optional
+        Where the ends may go, as seen from the singular point.
+    separations : sequence of float
+        Distances along v to try, in Å.
+
+    Returns
+    -------
+    Pair or None
+        The first that differs clearly, or the one that differs most; None if no separation leads
+        to one, because there are none nearby.
+    """
+    bounds = bounds or Bounds()
+    start = sight.point.vectors.ravel()
+    labels = alike(sight.descriptor, sight.point)
+    best: Pair | None = None
+    for separation in separations:
+        ends = _equalised(sight, bounds, start, separation / 2 * motion)
+        if ends is None:
+            continue
+        first, second, residual = ends
+        different = misfit(
+            first.reshape(-1, 3), second.reshape(-1, 3), labels, not sight.descriptor.parity_odd
+        )
+        if different > max(DIFFERENT * separation, best.misfit if best else 0.0):
+            best = Pair(sight.point.at(first), sight.point.at(second), residual, different)
+        if best is not None and best.misfit >= ENOUGH:
+            break
+    return best
+
+
+def _equalised(
+    sight: Sight, bounds: Bounds, start: NDArray[np.float64], half: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+    """Ends with equal fingerprints near ``start + half`` and ``start - half``; None if none."""
+    middles = sight.motions(start)
+    halves = middles @ complement(middles.T @ half[:, None] / np.linalg.norm(half))
+    middle, damping = start, 0.0
+    ends = np.stack([middle + half, middle - half])
+    difference, size = _difference(sight, ends)
+    residual = float(np.linalg.norm(difference)) / size
+    for _ in range(ITERATIONS):
+        if residual < 1e-15:
+            break
+        one, other = sight.jacobians(ends)
+        slopes = np.vstack([middles.T @ (one - other), halves.T @ (one + other)])
+        step = _damped(slopes, difference, damping)
+        if np.linalg.norm(step) > bounds.step:
+            step *= bounds.step / np.linalg.norm(step)
+        wanted_middle = middle - middles @ step[: middles.shape[1]]
+        wanted_half = half - halves @ step[middles.shape[1] :]
+        wanted = np.stack([wanted_middle + wanted_half, wanted_middle - wanted_half])
+        if not all(bounds.admit(start, end, sight.descriptor.cutoff) for end in wanted):
+            return None
+        new_difference, new_size = _difference(sight, wanted)
+        new = float(np.linalg.norm(new_difference)) / new_size
+        if new < residual:
+            middle, half, ends = wanted_middle, wanted_half, wanted
+            difference, residual, damping = new_difference, new, damping / 10
+        elif residual < EQUAL or damping > 1:
+            break
+        else:
+            damping = max(10 * damping, 1e-8)
+    return (ends[0], ends[1], residual) if residual <= EQUAL else None
+
+
+def _difference(sight: Sight, ends: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Difference of the fingerprints of two ends, and their length."""
+    one, other = sight.descriptor.compute(moved(sight.point, ends))
+    return one - other, max(float(np.linalg.norm(one)), 1e-300)
+
+
+def _damped(
+    slopes: NDArray[np.float64], difference: NDArray[np.float64], damping: float
+) -> NDArray[np.float64]:
+    """Shortest solution of the linear model, or with damping a shorter approximate one."""
+    left, sizes, right = np.linalg.svd(slopes, full_matrices=False)
+    largest = sizes[0] if len(sizes) and sizes[0] > 0 else 1.0
+    kept = sizes > 1e-12 * largest
+    factors = sizes[kept] / (sizes[kept] ** 2 + damping * largest**2)
+    step: NDArray[np.float64] = left[:, kept] @ (factors * (right[kept] @ difference))
+    return step
