@@ -200,6 +200,7 @@ def test_decode_speaks_json_with_documented_keys(rough, found):
     report = json.loads(call("report", found, "--json"))
     assert report["decoding"]["total"]["exact"] == 3
     documented = (ROOT / "docs" / "cli.md").read_text()
+    assert [(g["point_group"], g["exact"]) for g in data["by_point_group"]] == [("C1", 3)]
     for keys in (data, data["total"], data["structures"][0], data["by_size"][0]):
         for key in keys:
             assert f"`{key}`" in documented, key

@@ -1,30 +1,21 @@
-"""What a decoding run found: row by row, and by the size of the structures."""
+"""What a decoding run found: row by row, by size, and by symmetry."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.report.decoded_rows import STAGE, Rows, decoded_rows, right, verdict_names
 from distdesc.report.reader import Run
-from distdesc.schema import RowKind, Status
-
-STAGE = "decode"
-
-FOUND = 0.01
-"""Largest distance of an atom from its place, in Å, up to which positions count as right."""
+from distdesc.schema import RowKind
 
 REPRODUCED = 1e-6
 """Residual up to which a fingerprint counts as reproduced: success as Uhrin (2021) has it."""
-
-COLUMNS = (
-    "n_atoms", "n_true", "verdict", "max_error", "rms_error", "species_ok", "residual", "seconds",
-    "condition", "road", "reason",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +27,8 @@ class Successes:
     ----------
     atoms : int
         Atoms of these structures; 0 for all sizes together.
+    point_group : str
+        Symmetry of these structures; empty for all together.
     rows : int
         Structures or environments that were decoded.
     exact, approximate, ambiguous, failed : int
@@ -46,8 +39,10 @@ class Successes:
         Rows whose true atoms are known, to which the following refer.
     positions_ok : int
         All atoms within 0.01 Å of their places.
+    tells_elements : int
+        Of the known, those whose fingerprint tells elements.
     species_ok : int
-        Of those, all elements right too.
+        Of those, positions and all elements right.
     wrong : int
         Called exact, but positions or elements are not right.
     median_error, largest_error : float or None
@@ -57,6 +52,7 @@ class Successes:
     """
 
     atoms: int
+    point_group: str
     rows: int
     exact: int
     approximate: int
@@ -65,6 +61,7 @@ class Successes:
     reproduced: int
     known: int
     positions_ok: int
+    tells_elements: int
     species_ok: int
     wrong: int
     median_error: float | None
@@ -88,6 +85,8 @@ class DecodingSummary:
         Of all rows.
     by_size : tuple of Successes
         Of the rows of each number of atoms, ascending.
+    by_point_group : tuple of Successes
+        Of the rows of each symmetry, the most frequent first.
     errors : dict of str to int
         Rows by the decade of their largest error, in Å, such as ``"1e-09"`` for 1e-9 to 1e-8.
     roads : dict of str to int
@@ -98,71 +97,13 @@ class DecodingSummary:
     row_kind: str
     total: Successes
     by_size: tuple[Successes, ...]
+    by_point_group: tuple[Successes, ...]
     errors: dict[str, int]
     roads: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """
-    Rows that were decoded, as columns.
-
-    Parameters
-    ----------
-    row : ndarray, shape (n,), int64
-        Number of each row.
-    columns : dict of str to ndarray
-        Arrays of the stage, by name.
-    """
-
-    row: NDArray[np.int64]
-    columns: dict[str, NDArray[Any]]
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.columns[name]
-
-    @property
-    def size(self) -> NDArray[np.int32]:
-        """Atoms of each structure: those that there are, or those found if that is not known."""
-        return np.asarray(np.where(self["n_true"] > 0, self["n_true"], self["n_atoms"]))
-
-
-def decoded_rows(run: Run) -> Rows:
-    """
-    Rows of a run that were decoded, without those set aside.
-
-    Parameters
-    ----------
-    run : Run
-        With a stage ``decode``, finished or not.
-
-    Raises
-    ------
-    StoreError
-        If an object is damaged.
-    """
-    chosen = [np.empty(0, dtype=np.int64)]
-    for start, stop in run.done_rows(STAGE):
-        chosen.append(np.flatnonzero(run.status(STAGE, start, stop) == Status.OK) + start)
-    rows = np.concatenate(chosen)
-    return Rows(rows, {name: run.reader.take(name, rows) for name in COLUMNS})
-
-
-def verdict_names(run: Run) -> tuple[str, ...]:
-    """
-    Names of the verdicts, by code.
-
-    Parameters
-    ----------
-    run : Run
-        With a stage ``decode``.
-    """
-    codes = run.reader.attributes("verdict")["codes"]
-    return tuple(sorted(codes, key=codes.__getitem__))
 
 
 def summarise_decoding(run: Run) -> DecodingSummary | None:
@@ -182,60 +123,46 @@ def summarise_decoding(run: Run) -> DecodingSummary | None:
     if STAGE not in run.stages:
         return None
     rows, names = decoded_rows(run), verdict_names(run)
-    sizes = rows.size
-    by_size = [_successes(rows, np.flatnonzero(sizes == n), names, n) for n in _unique(sizes)]
+    sizes, groups = rows.size, rows["point_group"].astype("U8")
+    by_size = tuple(
+        replace(_successes(rows, np.flatnonzero(sizes == n), names), atoms=int(n))
+        for n in np.unique(sizes)
+    )
+    by_group = tuple(
+        replace(_successes(rows, np.flatnonzero(groups == name), names), point_group=str(name))
+        for name in np.unique(groups[rows.known])
+    )
     errors = rows["max_error"][np.isfinite(rows["max_error"])]
     decades = Counter(np.floor(np.log10(np.maximum(errors, 1e-16))).astype(int).tolist())
     return DecodingSummary(
         n_features=int(run.reader.attributes("residual")["n_features"]),
         row_kind=run.plan.layout(STAGE).row_kind,
-        total=_successes(rows, np.arange(len(rows.row)), names, 0),
-        by_size=tuple(by_size),
+        total=_successes(rows, np.arange(len(rows.row)), names),
+        by_size=by_size,
+        by_point_group=tuple(sorted(by_group, key=lambda s: -s.rows)),
         errors={f"1e{k:+03d}": decades[k] for k in sorted(decades)},
         roads=dict(Counter(rows["road"][rows["n_atoms"] > 0].tolist()).most_common()),
     )
 
 
-def _unique(values: NDArray[np.int32]) -> list[int]:
-    return [int(v) for v in np.unique(values)]
-
-
-def right(rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """
-    Which rows have all atoms in their places, and which the right elements there too.
-
-    Parameters
-    ----------
-    rows : Rows
-        Decoded.
-
-    Returns
-    -------
-    positions, species : ndarray, shape (n,), bool
-        False where the true atoms are not known.
-    """
-    positions = (rows["max_error"] <= FOUND) & (rows["n_true"] > 0)
-    return positions, positions & (rows["species_ok"] == 1)
-
-
-def _successes(
-    rows: Rows, chosen: NDArray[np.int64], names: Sequence[str], atoms: int
-) -> Successes:
+def _successes(rows: Rows, chosen: NDArray[np.int64], names: Sequence[str]) -> Successes:
     verdicts = {name: rows["verdict"][chosen] == code for code, name in enumerate(names)}
     positions, species = (found[chosen] for found in right(rows))
-    known = rows["n_true"][chosen] > 0
+    known, told = rows.known[chosen], rows.tells_elements[chosen]
     errors = rows["max_error"][chosen]
     errors = errors[np.isfinite(errors)]
     seconds = rows["seconds"][chosen].astype(np.float64)
     return Successes(
-        atoms=atoms,
+        atoms=0,
+        point_group="",
         rows=len(chosen),
         **{name: int(verdicts[name].sum()) for name in names},
         reproduced=int((rows["residual"][chosen] <= REPRODUCED).sum()),
         known=int(known.sum()),
         positions_ok=int(positions.sum()),
+        tells_elements=int(told.sum()),
         species_ok=int(species.sum()),
-        wrong=int((verdicts["exact"] & known & ~species).sum()),
+        wrong=int((verdicts["exact"] & known & ~np.where(told, species, positions)).sum()),
         median_error=float(np.median(errors)) if len(errors) else None,
         largest_error=float(errors.max()) if len(errors) else None,
         median_seconds=float(np.median(seconds)) if len(seconds) else 0.0,
@@ -262,16 +189,17 @@ def decoded_structures(run: Run) -> Iterator[dict[str, Any]]:
     sizes = rows.size
     by_atom = run.plan.layout(STAGE).row_kind == RowKind.ENVIRONMENT.value
     structures, atoms = run.locate(rows.row) if by_atom else (rows.row, None)
+    known, told = rows.known, rows.tells_elements
     for k in range(len(rows.row)):
-        known = bool(rows["n_true"][k] > 0)
         yield {
             "index": int(structures[k]),
             **({} if atoms is None else {"atom": int(atoms[k])}),
             "n_atoms": int(sizes[k]),
             "n_found": int(rows["n_atoms"][k]),
+            "point_group": str(rows["point_group"][k]) if known[k] else None,
             "verdict": names[rows["verdict"][k]],
-            "positions_ok": bool(positions[k]) if known else None,
-            "species_ok": bool(species[k]) if known else None,
+            "positions_ok": bool(positions[k]) if known[k] else None,
+            "species_ok": bool(species[k]) if told[k] else None,
             "max_error_angstrom": _finite(rows["max_error"][k]),
             "residual": _finite(rows["residual"][k]),
             "seconds": float(rows["seconds"][k]),

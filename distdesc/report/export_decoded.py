@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
-from distdesc.report.decoding import STAGE, verdict_names
+from distdesc.report.decoded_rows import STAGE, verdict_names
 from distdesc.report.reader import Run
 from distdesc.schema import RowKind, Status
 from distdesc.structures.records import write_database, write_extxyz

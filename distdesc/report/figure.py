@@ -1,4 +1,4 @@
-"""Figure of a decoding run: how many structures of each size came back, and how exactly."""
+"""Figure of a decoding run: which structures came back, by size and symmetry, how exactly."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError, StoreError
-from distdesc.report.decoding import FOUND, decoded_rows, right, summarise_decoding
+from distdesc.report.decoded_rows import FOUND, Rows, decoded_rows, right
+from distdesc.report.decoding import DecodingSummary, summarise_decoding
 from distdesc.report.reader import Run
 
 if TYPE_CHECKING:
@@ -21,10 +23,13 @@ KINDS = (
 )
 """What became of a structure, and the colour of it."""
 
+GROUPS = 12
+"""Point groups with a bar of their own, the most frequent; the others share one."""
+
 
 def write_figure(run: Run, output: Path) -> None:
     """
-    Draw successes by number of atoms, and the error of every structure beside them.
+    Draw successes by number of atoms and by symmetry, and the errors of all structures.
 
     Parameters
     ----------
@@ -51,54 +56,90 @@ def write_figure(run: Run, output: Path) -> None:
             f"{run.path} has nothing to draw: no decoded structures whose true atoms are known"
         )
     # Not through pyplot, whose global state belongs to the user's program.
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(13, 4.4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     formats = canvas.get_supported_filetypes()
     if output.suffix[1:] not in formats:
         raise CampaignError(f"figure must end in .{', .'.join(sorted(formats))}, got {output.name}")
-    left, middle = figure.subplots(1, 2, width_ratios=(3, 2))
-    _draw_successes(left, run)
-    _draw_errors(middle, run)
-    share = 100 * found.total.species_ok / found.total.known
-    figure.suptitle(
-        f"{found.total.species_ok:,} of {found.total.known:,} {found.row_kind}s found with every "
-        f"element ({share:.4g} %), from fingerprints of {found.n_features:,} numbers"
-    )
+    by_size, by_group, errors = figure.subplots(1, 3, width_ratios=(6, 5, 4))
+    rows = decoded_rows(run)
+    kind = f"{found.row_kind}s"
+    _draw_sizes(by_size, rows, kind)
+    _draw_groups(by_group, rows, kind)
+    _draw_errors(errors, rows, kind)
+    handles, labels = by_size.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False)
+    figure.suptitle(_headline(found))
     figure.savefig(output, dpi=150)
 
 
-def _draw_successes(axes: Axes, run: Run) -> None:
-    """Stacked bars: what became of the structures of each size."""
-    rows = decoded_rows(run)
-    positions, species = right(rows)
-    sizes = np.unique(rows.size)
-    bottom = np.zeros(len(sizes))
-    totals = np.array([(rows.size == n).sum() for n in sizes])
-    for (label, colour), chosen in zip(
-        KINDS, (species, positions & ~species, ~positions), strict=True
-    ):
-        counts = np.array([(chosen & (rows.size == n)).sum() for n in sizes])
-        heights = 100 * counts / totals
-        axes.bar(sizes, heights, bottom=bottom, color=colour, width=0.85,
-                 label=f"{label} ({counts.sum():,})")  # fmt: skip
-        bottom += heights
-    axes.set(xlabel="atoms of the structure", ylabel="structures (%)", ylim=(0, 100))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
-    axes.set_title("found, by size")
-
-
-def _draw_errors(axes: Axes, run: Run) -> None:
-    """Histogram of the largest error of each structure."""
-    rows = decoded_rows(run)
-    errors = rows["max_error"][np.isfinite(rows["max_error"])]
-    exponents = np.log10(np.clip(errors, 1e-15, 10))
-    axes.hist(exponents, bins=np.arange(-15, 1.51, 0.5).tolist(), color=KINDS[0][1])
-    axes.axvline(np.log10(FOUND), color="#b03030", linestyle="--", label=f"{FOUND:g} Å")
-    axes.set(
-        xlabel="largest distance of an atom from its place (Å)",
-        ylabel="structures",
-        xticks=[-15, -12, -9, -6, -3, 0],
-        xticklabels=[f"$10^{{{k}}}$" for k in (-15, -12, -9, -6, -3, 0)],
+def _headline(found: DecodingSummary) -> str:
+    total = found.total
+    part = f"{total.positions_ok:,} of {total.known:,} {found.row_kind}s"
+    share, what = 100 * total.positions_ok / total.known, "in place"
+    if total.tells_elements:
+        part = f"{total.species_ok:,} of {total.known:,} {found.row_kind}s"
+        share, what = 100 * total.species_ok / total.known, "in place and of its element"
+    return (
+        f"{part} found, every atom {what} ({share:.4g} %), from fingerprints of "
+        f"{found.n_features:,} numbers"
     )
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
-    axes.set_title(f"errors of the {len(errors):,} with every atom found")
+
+
+def _draw_stacks(axes: Axes, rows: Rows, chosen: list[NDArray[np.bool_]], kind: str) -> None:
+    """Stacked bars at 0, 1, …: what became of some groups of rows."""
+    positions, species = right(rows)
+    fates = (species, positions & ~species, ~positions)
+    told = bool(rows.tells_elements.any())
+    bottom = np.zeros(len(chosen))
+    totals = np.array([these.sum() for these in chosen])
+    for (label, colour), fate in zip(KINDS, fates, strict=True):
+        if label == "positions and species" and not told:
+            continue
+        counts = np.array([(these & fate).sum() for these in chosen])
+        axes.bar(range(len(chosen)), 100 * counts / totals, bottom=bottom, color=colour,
+                 width=0.85, label=f"{label} ({counts.sum():,})")  # fmt: skip
+        bottom += 100 * counts / totals
+    axes.set(ylim=(0, 100), ylabel=f"{kind} (%)", xlim=(-0.6, max(len(chosen), 3) - 0.4))
+
+
+def _draw_sizes(axes: Axes, rows: Rows, kind: str) -> None:
+    """What became of the structures of each size."""
+    sizes = np.unique(rows.size[rows.known])
+    _draw_stacks(axes, rows, [rows.known & (rows.size == n) for n in sizes], kind)
+    step = -(-len(sizes) // 14)
+    axes.set_xticks(range(0, len(sizes), step), [str(n) for n in sizes[::step]])
+    axes.set(xlabel=f"atoms of the {kind[:-1]}", title="by size")
+
+
+def _draw_groups(axes: Axes, rows: Rows, kind: str) -> None:
+    """What became of the structures of each symmetry, the most frequent first."""
+    groups = rows["point_group"].astype("U8")
+    names, counts = np.unique(groups[rows.known], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    shown, rest = order[:GROUPS], order[GROUPS:]
+    chosen = [rows.known & (groups == names[k]) for k in shown]
+    labels = [f"{names[k].replace('*', '∞')}\n{counts[k]:,}" for k in shown]
+    if len(rest):
+        chosen.append(rows.known & np.isin(groups, names[rest]))
+        labels.append(f"other\n{counts[rest].sum():,}")
+    _draw_stacks(axes, rows, chosen, kind)
+    axes.set_xticks(range(len(chosen)), labels, fontsize=7)
+    axes.set(xlabel=f"point group, and {kind} that have it", ylabel="", title="by symmetry")
+
+
+def _draw_errors(axes: Axes, rows: Rows, kind: str) -> None:
+    """Histogram of the largest error of each structure."""
+    errors = rows["max_error"][np.isfinite(rows["max_error"])]
+    exponents = np.log10(np.clip(errors, 1e-16, 10))
+    axes.hist(exponents, bins=np.arange(-16, 1.51, 0.5).tolist(), color=KINDS[0][1])
+    axes.axvline(np.log10(FOUND), color="#b03030", linestyle="--")
+    axes.text(np.log10(FOUND) - 0.15, 0.97, f"{FOUND:g} Å", color="#b03030", ha="right", va="top",
+              transform=axes.get_xaxis_transform())  # fmt: skip
+    ticks = range(-15, 1, 3)
+    axes.set_xticks(ticks, [f"$10^{{{k}}}$" for k in ticks])
+    axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+    axes.set(
+        xlabel="largest error of an atom (Å)", ylabel=kind,
+        title=f"errors of the {len(errors):,} with every atom",
+    )  # fmt: skip

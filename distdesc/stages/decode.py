@@ -165,6 +165,9 @@ class Decode:
     def warm_up(self) -> None:
         """See Stage.warm_up."""
         self.descriptor.warm_up()
+        few = _few_atoms(self.descriptor.cutoff, self.descriptor.accepted_numbers[0])
+        found = self._decoded(self._computed(few)[0])
+        row_of(found, 1.0, self._truth(few, 0, 1.0), True, True)
         if self.per == "environment":
             warm_up()
 
@@ -283,3 +286,11 @@ def _stored(batch: Structures, per: str) -> NDArray[np.float64]:
     if per == "whole":
         return np.array([r.info["fingerprint"] for r in records], dtype=np.float64)
     return np.concatenate([r.arrays["fingerprint"] for r in records]).astype(np.float64)
+
+
+def _few_atoms(cutoff: float, number: int) -> Environments:
+    """Four atoms without symmetry, such as it takes to compile what decodes them."""
+    places = np.array([[4, 0, 0], [1, 3, 1], [1, 0, 3], [-2, -2, -1]]) / 8
+    numbers = np.full(4, number, dtype=np.int32)
+    one = np.zeros(1, dtype=np.int64)
+    return Environments(np.array([0, 4]), cutoff * places, numbers, np.arange(4), one, numbers[:1])

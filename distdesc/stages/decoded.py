@@ -14,6 +14,7 @@ from distdesc.decode.decoder import Decoded, Verdict
 from distdesc.decode.match import Match, match
 from distdesc.schema import ArraySpec, Ragged
 from distdesc.stages.whole import RADIUS
+from distdesc.symmetry.finder import find_symmetry
 
 VERDICTS = {verdict: code for code, verdict in enumerate(Verdict)}
 """Code of each verdict, as stored."""
@@ -23,6 +24,9 @@ FOUND = 0.01
 
 SAME = 1e-3
 """In Å: what two ways to match atoms may differ by and still count as equally near."""
+
+ASYMMETRY = 0.01
+"""In Å: how far atoms may be from a symmetric arrangement whose point group counts as theirs."""
 
 UNKNOWN = -1
 """Stored for whether elements are right, where the fingerprint does not tell elements."""
@@ -64,6 +68,8 @@ class Row:
         How far the atoms found are from them.
     species_ok : int
         Whether each has its element: 1, 0, or `UNKNOWN` if it was not asked.
+    point_group : str
+        Of the atoms that there are, about the middle of the ball.
     """
 
     found: Decoded
@@ -71,6 +77,7 @@ class Row:
     n_true: int
     errors: Match
     species_ok: int
+    point_group: str
 
 
 def specs(n_features: int, most_atoms: int, expected_atoms: float) -> tuple[ArraySpec, ...]:
@@ -114,6 +121,9 @@ def specs(n_features: int, most_atoms: int, expected_atoms: float) -> tuple[Arra
                   description="Root of the mean square of these distances."),
         ArraySpec("species_ok", "|i1", fill=UNKNOWN,
                   description="Whether each atom has its element: 1 or 0; -1 unknown."),
+        ArraySpec("point_group", "string", fill="",
+                  description=f"Schoenflies, of the atoms that there are, within {ASYMMETRY} Å; "
+                  "* for infinity, Kh for a single atom in the middle."),
     )  # fmt: skip
 
 
@@ -138,16 +148,17 @@ def row_of(found: Decoded, radius: float, truth: Truth, species: bool, mirror: b
         Whether a mirror image is as good.
     """
     numbers, positions = truth.numbers, truth.positions
+    group = find_symmetry(positions, numbers, ASYMMETRY).name
     alike, same_count = np.zeros_like(numbers), len(numbers) == len(found.numbers)
     if not species:
         errors = match(found.positions, 0 * found.numbers, positions, alike, mirror)
-        return Row(found, radius, len(numbers), errors, UNKNOWN)
+        return Row(found, radius, len(numbers), errors, UNKNOWN, group)
     errors = match(found.positions, found.numbers, positions, numbers, mirror)
     if errors.max_error > FOUND and same_count:
         by_place = match(found.positions, alike, positions, alike, mirror)
         if by_place.max_error + SAME < errors.max_error:
             errors = replace(by_place, species_ok=False)
-    return Row(found, radius, len(numbers), errors, int(errors.species_ok))
+    return Row(found, radius, len(numbers), errors, int(errors.species_ok), group)
 
 
 def scaled(found: Decoded, factor: float) -> Decoded:
@@ -192,6 +203,7 @@ def columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         "max_error": np.array([row.errors.max_error for row in rows], dtype=np.float64),
         "rms_error": np.array([row.errors.rms_error for row in rows], dtype=np.float64),
         "species_ok": np.array([row.species_ok for row in rows], dtype=np.int8),
+        "point_group": np.array([row.point_group for row in rows], dtype=object),
     }
 
 
