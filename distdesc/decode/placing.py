@@ -1,31 +1,18 @@
-"""Atoms from moments that are too few to hold them by linear algebra: a search in good units."""
+"""Atoms from moments that are too few to hold them by linear algebra: a search."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode._placing_kernels import fit_places
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
-from distdesc.decode.moment_problem import MomentMatrix, ball_rule
-from distdesc.descriptors.density import harmonic_recurrence, n_moments, zernike_functions
-from distdesc.descriptors.zernike import zernike_coefficients
-
-SPREAD = 0.2
-"""Variance along each axis, that of a filled unit ball."""
-
-FLAT = 1e-7
-"""Variance, relative to the largest, below which atoms lie in a plane or on a line."""
-
-THIN = 0.02
-"""Variance, relative to the largest, down to which an axis is stretched."""
-
-FARTHEST = 1.5
-"""Distance from the middle, in these units, that atoms do not go beyond."""
+from distdesc.decode.exchanging import FITTED, exchanged
+from distdesc.decode.fingerprints import Fit
+from distdesc.decode.frame import Frame, frames_of
+from distdesc.decode.moment_problem import MomentMatrix
 
 PULL = 0.3
 """Strength that holds weights together while places are not yet found."""
@@ -34,131 +21,25 @@ NEAR = 1e-6
 """Fraction of the moments' squares from which it is worth to fit the fingerprint."""
 
 SAME = 0.05
-"""Distance of atoms, in these units, that are one."""
+"""Distance of atoms, in units of the frame, that are one."""
 
 SURE = 1e-10
 """Residual beyond which a fit of places only is not held for unique."""
 
+POLISHED = 1e-11
+"""Relative residual at which rounding is all that is left."""
+
+POLISHES = 4
+"""Of fits that others come close to, the best few are fitted to the fingerprint."""
+
+ARRANGEMENTS = 8
+"""Of elements, tried in the same places."""
+
 STARTS = 60
 """Random starts, at most."""
 
-EXCHANGES = 100
-"""Of elements, tried in a fit of places only."""
-
-MOST_SUMS = 100_000
+MOST_SUMS = 20_000
 """Total weights of some number of atoms, that are still told apart."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """
-    Moments in the principal axes of a density, stretched until it is as wide along each.
-
-    Polynomials up to a degree stay such under any affine map, so that moments can be had in any
-    frame. In this one they resolve the atoms best, however elongated the molecule and however
-    large the ball.
-
-    Parameters
-    ----------
-    target : ndarray, shape (n_moments(order),), float64
-        Moments in the frame, without the factor ``3 / (4 pi)``.
-    order : int
-        Largest n.
-    axes : int
-        Dimensions that the density extends in; the first coordinates.
-    centre : ndarray, shape (3,), float64
-        Origin of the frame.
-    stretch : ndarray, shape (3, 3), float64
-        A place u of the frame is ``centre + stretch @ u`` in the ball.
-    """
-
-    target: NDArray[np.float64]
-    order: int
-    axes: int
-    centre: NDArray[np.float64]
-    stretch: NDArray[np.float64]
-
-    @property
-    def equations(self) -> int:
-        """Number of moments that places along the axes have."""
-        return {1: self.order + 1, 2: (self.order + 1) * (self.order + 2) // 2}.get(
-            self.axes, n_moments(self.order)
-        )
-
-    @cached_property
-    def square(self) -> float:
-        """Sum of the squares of the moments."""
-        return float(self.target @ self.target)
-
-    def fit(
-        self,
-        places: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        pull: float,
-        settled: float = 1e-4,
-        most_steps: int = 100,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """
-        Move places, and change their weights, towards the moments.
-
-        Parameters
-        ----------
-        places : ndarray, shape (n, 3), float64
-            In the frame.
-        weights : ndarray, shape (n,), float64
-            Weight of each.
-        pull : float
-            Strength that draws weights to what they are; negative to keep them.
-        settled : float
-            Relative gain of a step that is the last.
-        most_steps : int
-            Steps at most.
-
-        Returns
-        -------
-        places : ndarray, shape (n, 3), float64
-            Where they went.
-        weights : ndarray, shape (n,), float64
-            What they became.
-        misfit : float
-            Fraction of the squares of the moments that is left.
-        """
-        basis = (np.array(harmonic_recurrence(self.order)), zernike_coefficients(self.order))
-        moved, changed = places.copy(), weights.copy()
-        goal = 1e-26 * self.square
-        cost = fit_places(
-            self.target, moved, changed, self.axes, weights, pull, basis, most_steps, goal,
-            settled, FARTHEST,
-        )  # fmt: skip
-        return moved, changed, cost / self.square
-
-
-def frame_of(moments: NDArray[np.float64], order: int) -> Frame | None:
-    """
-    Frame of a density; None if it is none that positive weights have.
-
-    Parameters
-    ----------
-    moments : ndarray, shape (n_moments(order),), float64
-        Known ones, in the order of `distdesc.descriptors.density.tensors`.
-    order : int
-        Largest n.
-    """
-    nodes, parts = ball_rule(2 * order)
-    density = 4 * pi / 3 * parts * (zernike_functions(nodes, order) @ moments)
-    total = float(np.sum(density))
-    if not total > 0:
-        return None
-    centre = density @ nodes / total
-    spread = (density[:, None] * (nodes - centre)).T @ (nodes - centre) / total
-    values, vectors = np.linalg.eigh(spread)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    if not values[0] > 0:
-        return None
-    axes = int(np.sum(values > FLAT * values[0]))
-    lengths = np.sqrt(np.maximum(values, THIN * values[0]) / SPREAD)
-    target = density @ zernike_functions((nodes - centre) @ (vectors / lengths), order)
-    return Frame(target, order, axes, centre, vectors * lengths)
 
 
 def place(
@@ -195,17 +76,24 @@ def place(
     starts : int
         Random starts, at most.
     """
-    frame = frame_of(moments, order) if np.all(np.isfinite(moments)) else None
-    if frame is None:
-        return NOTHING
-    search = _Search(frame, chemistry, fingerprint)
-    sizes = search.sizes(MomentMatrix(moments, order).sure_rank())
     best = NOTHING
-    for k in range(starts if sizes else 0):
-        found = search.start(sizes[k % len(sizes)], rng)
-        best = min(best, found, key=lambda c: c.residual)
+    if not np.all(np.isfinite(moments)):
+        return best
+    frames = frames_of(moments, order)
+    searches = [_Search(f, chemistry, fingerprint, len(frames) == 1) for f in frames]
+    tasks = [(search, n) for search in searches for n in search.sizes]
+    doubtful = list[tuple[float, int, _Search, Fit]]()
+    for k in range(starts if tasks else 0):
+        search, n = tasks[k % len(tasks)]
+        fit = search.start(n, rng)
+        if search.free(n) or fit.residual < FITTED:
+            best = min(best, search.atoms(fit, tolerance, rng), key=lambda c: c.residual)
+        else:
+            doubtful.append((fit.residual, k, search, fit))
         if best.residual <= tolerance and best.sure:
-            break
+            return best
+    for _, _, search, fit in sorted(doubtful)[:POLISHES]:
+        best = min(best, search.atoms(fit, tolerance, rng), key=lambda c: c.residual)
     return best
 
 
@@ -213,54 +101,109 @@ class _Search:
     """Starts in a frame, and what comes of them."""
 
     def __init__(
-        self, frame: Frame, chemistry: Chemistry, fingerprint: NDArray[np.float64]
+        self,
+        frame: Frame,
+        chemistry: Chemistry,
+        fingerprint: NDArray[np.float64],
+        clear: bool,
     ) -> None:
         self.frame, self.chemistry, self.fingerprint = frame, chemistry, fingerprint
+        self.clear = clear  # the density is flat, or it is not
         self.levels = np.unique(chemistry.table[chemistry.numbers])
+        self.total = float(frame.target[0])
+        self.hard = chemistry.fingerprints.decay(np.array([[0.0, 0.0, 0.9999]]))[0] == 1.0
+        self.sizes = self._sizes() if self.levels[0] > 0 else []
 
-    def sizes(self, least: int) -> list[int]:
-        """Numbers of atoms to try: from the largest that free weights can be found for, down."""
-        total, axes = self.frame.target[0], self.frame.axes
-        slack = 1.0 if self.chemistry.fingerprints.decay(np.ones((1, 3)))[0] == 1 else 1.5
-        first = max(least, 1, int(np.ceil(total / self.levels[-1] - 1e-3)))
-        last = int(slack * total / self.levels[0] + 1e-3)
-        last = min(last, self.frame.equations // axes)
-        sizes = [n for n in range(last, first - 1, -1) if slack > 1 or self._reached(n, total)]
-        return [n for n in sizes if self._free(n)] + [n for n in sizes[::-1] if not self._free(n)]
-
-    def start(self, n: int, rng: np.random.Generator) -> Candidate:
-        """Fit so many atoms from random places."""
+    def start(self, n: int, rng: np.random.Generator) -> Fit:
+        """Fit so many atoms from random places; the residual is the frame's misfit."""
         frame = self.frame
-        weights = np.full(n, frame.target[0] / n)
+        weights = np.full(n, self.total / n)
         places, _, misfit = frame.fit(_scattered(n, frame.axes, rng), weights, -1.0, 1e-3)
-        if len(self.levels) > 1:
-            places, weights, _ = frame.fit(places, weights, PULL)
+        if len(self.levels) == 1:
+            return Fit(places, weights, misfit)
+        places, weights, _ = frame.fit(places, weights, PULL)
+        if self.free(n):
             places, weights, misfit = frame.fit(places, weights, 0.0)
             merged = _merged(places, weights, 0.1 * self.levels[0])
             if len(merged[1]) < n:
                 places, weights, misfit = frame.fit(*merged, 0.0)
-        if misfit > NEAR:
+            return Fit(places, weights, misfit)
+        best = Fit(places, weights, np.inf)
+        for _ in range(ARRANGEMENTS):
+            noise = PULL * np.std(weights) * rng.normal(size=n)
+            ranks = np.argsort(np.argsort(weights + noise))
+            guess = np.sort(self._composition(n, rng))[ranks]
+            trial = Fit(*exchanged(frame, places, guess, self.levels))
+            best = min(best, trial, key=lambda f: f.residual)
+            if best.residual < FITTED:
+                break
+        return best
+
+    def atoms(self, fit: Fit, tolerance: float, rng: np.random.Generator) -> Candidate:
+        """Fit atoms that have nearly the moments to the fingerprint."""
+        if fit.residual > NEAR:
             return NOTHING
-        points = frame.centre + places @ frame.stretch.T
-        plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
-        return self.chemistry.atoms(points, plain, self.fingerprint, 1e-8, 1e-11)
+        axes, places, n = self.frame.axes, fit.points.copy(), len(fit.weights)
+        # nearly flat: where it is exactly so, the fit would stay
+        places[:, axes:] = rng.normal(size=(n, 3 - axes)) * self.frame.widths[axes:]
+        points = self.frame.in_ball(places)
+        weights = fit.weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
+        found = self.chemistry.atoms(points, weights, self.fingerprint, tolerance, POLISHED)
+        # the total weight, one of the moments, is that of any arrangement
+        told = axes * n < self.frame.equations - 1 and found.residual < SURE
+        return replace(found, sure=(self.free(n) and self.clear) or told)
+
+    def free(self, n: int) -> bool:
+        """Whether there are moments enough for places and weights of so many atoms."""
+        return (self.frame.axes + (len(self.levels) > 1)) * n <= self.frame.equations
+
+    def _sizes(self) -> list[int]:
+        """Numbers of atoms: from the largest that free weights can be found for, down."""
+        frame, levels = self.frame, self.levels
+        matrix = MomentMatrix(3 / (4 * pi) * frame.target, frame.order)
+        first = max(matrix.sure_rank(), int(np.ceil(self.total / levels[-1] - 1e-3)), 1)
+        last = int((1.0 if self.hard else 1.5) * self.total / levels[0] + 1e-3)
+        last = min(last, frame.equations // frame.axes)
+        self.sums = _sums(levels, self.total, last) if self.hard else []
+        sizes = [n for n in range(last, first - 1, -1) if self._composed(n)]
+        return [n for n in sizes if self.free(n)] + [n for n in sizes[::-1] if not self.free(n)]
 
     def _free(self, n: int) -> bool:
         """Whether there are moments enough for places and weights of so many atoms."""
         return (self.frame.axes + (len(self.levels) > 1)) * n <= self.frame.equations
 
-    def _reached(self, n: int, total: float) -> bool:
-        """Whether so many atoms can have a total weight."""
-        sums = np.zeros(1)
-        for left in range(n - 1, -1, -1):
-            sums = np.unique(np.round((sums[:, None] + self.levels).ravel(), 6))
-            short = total - sums
-            sums = sums[
-                (short > left * self.levels[0] - 1e-3) & (short < left * self.levels[-1] + 1e-3)
-            ]
-            if len(sums) > MOST_SUMS:
-                return True
-        return bool(np.any(np.abs(sums - total) < 1e-5 * total))
+    def _composed(self, n: int) -> bool:
+        """Whether so many atoms can have the total weight, or the weights must tell."""
+        if self.sums:
+            return _among(self.sums[n], self.total, self.total)
+        return self.free(n)
+
+    def _composition(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Weights of some elements at random that have the total weight."""
+        chosen: list[float] = []
+        left = self.total
+        for before in self.sums[n - 1 :: -1]:
+            fits = [w for w in self.levels if _among(before, left - w, self.total)]
+            chosen.append(float(rng.choice(fits)))
+            left -= chosen[-1]
+        return np.array(chosen)
+
+
+def _sums(levels: NDArray[np.float64], total: float, most: int) -> list[NDArray[np.float64]]:
+    """Total weights that 0, 1, ... atoms can have; none if they are too many to tell."""
+    sums = [np.zeros(1)]
+    for _ in range(most):
+        longer = (sums[-1][:, None] + levels).ravel()
+        longer = np.unique(np.round(longer[longer < total + levels[0]], 7))
+        if len(longer) * len(levels) > MOST_SUMS:
+            return []
+        sums.append(longer)
+    return sums
+
+
+def _among(sums: NDArray[np.float64], value: float, total: float) -> bool:
+    """Whether a value is among sums, as exactly as a total is known."""
+    return bool(np.any(np.abs(sums - value) < 1e-5 * total))
 
 
 def _scattered(n: int, axes: int, rng: np.random.Generator) -> NDArray[np.float64]:
