@@ -118,15 +118,16 @@ def make_exact(operations, table):
     """
     Turn nearly multiplicative orthogonal matrices, (k, 3, 3), in place into an exact group.
 
+    The first is the identity and stays so.
     The average over h of (gh) h⁻¹, made orthogonal, has the square of the error (Grove, Karcher
     and Ruh, Math. Ann. 211, 7 (1974)).
     """
     k = len(operations)
-    new = np.empty_like(operations)
+    new = operations.copy()
     mean, square = np.empty((3, 3)), np.empty((3, 3))
     for _ in range(8):
         change = 0.0
-        for g in range(k):
+        for g in range(1, k):
             mean[:] = 0.0
             for h in range(k):
                 gh = table[g, h]

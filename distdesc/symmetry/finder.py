@@ -157,4 +157,5 @@ def _infinite(
         flips = np.concatenate([flips, -flips])
         permutations = np.concatenate([permutations, np.tile(images, (4, 1))])
     operations = np.einsum("ax,ga,ay->gxy", frame, flips, frame)
+    operations[0] = np.eye(3)
     return name, operations, permutations

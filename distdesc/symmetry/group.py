@@ -144,7 +144,8 @@ class Symmetry:
             block = np.zeros((n, 3, directions.shape[1]))
             block[images] = self.operations[ways] @ directions
             columns.append(block[self.sites] / np.sqrt(len(images) * members[k]))
-        return np.concatenate(columns, axis=2).reshape(3 * n, -1)
+        together = np.concatenate(columns, axis=2)
+        return together.reshape(3 * n, together.shape[2])
 
     def projector(self) -> NDArray[np.float64]:
         """

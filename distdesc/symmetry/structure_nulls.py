@@ -110,11 +110,11 @@ def _seen(vectors: NDArray[np.float64], symmetry: Symmetry) -> NDArray[np.float6
     """Motions of neighbours, (k, n, 3), that an environment can see; orthonormal."""
     n = len(vectors)
     motions = symmetry.motions()
-    turns = np.cross(np.eye(3)[:, None], symmetry.symmetrised(vectors)).reshape(3, -1)
+    turns = np.cross(np.eye(3)[:, None], symmetry.symmetrised(vectors)).reshape(3, 3 * n)
     inside = turns @ motions
     _, sizes, axes = np.linalg.svd(inside)
     count = int(np.sum(sizes > 1e-6 * max(1.0, float(np.linalg.norm(turns)))))
-    seen: NDArray[np.float64] = (motions @ axes[count:].T).T.reshape(-1, n, 3)
+    seen: NDArray[np.float64] = (axes[count:] @ motions.T).reshape(len(axes) - count, n, 3)
     return seen
 
 
