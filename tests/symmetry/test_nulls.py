@@ -158,7 +158,7 @@ def found_nulls(atoms, cutoff, trivial):
     [
         (bulk("Cu").repeat((3, 2, 1)), 4.1, (0, 2)),
         (bulk("Cu", cubic=True).repeat((2, 1, 1)), 4.1, (0, 0)),
-        (graphene(vacuum=8.0).repeat((2, 1, 1)), 3.0, (1, 0)),
+        (graphene(vacuum=8.0).repeat((2, 1, 1)), 3.0, (1, 1)),
     ],
     ids=["skewed copper", "long copper", "graphene"],
 )
