@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode.fingerprints import Fit, of_descriptor
+from distdesc.decode.fingerprints import of_descriptor
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 CLOSEST = 0.25
@@ -21,6 +21,9 @@ MOST_ELEMENTS = 6
 
 MOST_ATOMS = 40
 """Beyond which there are too many formulas, too."""
+
+MOMENT_STEPS = 6
+"""Of a fit to moments, which are nearly those of the points already."""
 
 FAR = 0.1
 """Residual from which a fit does not lead back."""
@@ -72,7 +75,8 @@ class Chemistry:
         self.fingerprints = of_descriptor(descriptor)
         self.numbers: NDArray[np.int32] = np.array(descriptor.accepted_numbers, dtype=np.int32)
         self.table: NDArray[np.float64] = descriptor.weight_table()
-        self._radius = descriptor.cutoff
+        self.radius = descriptor.cutoff
+        self._handed = descriptor.parity_odd
 
     def sensible(self, candidate: Candidate) -> bool:
         """
@@ -88,7 +92,7 @@ class Chemistry:
             return False
         squares = np.sum((points[:, None] - points) ** 2, axis=2)
         np.fill_diagonal(squares, np.inf)
-        return bool(np.min(squares) * self._radius**2 > CLOSEST**2)
+        return bool(np.min(squares) * self.radius**2 > CLOSEST**2)
 
     def formulas(self, total: float) -> list[NDArray[np.int32]]:
         """
@@ -154,6 +158,58 @@ class Chemistry:
             found = min(found, again, key=lambda c: c.residual)
         return found
 
+    def nearest(
+        self,
+        points: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        fingerprint: NDArray[np.float64],
+        polished: float,
+        moments: NDArray[np.float64] | None = None,
+    ) -> Candidate:
+        """
+        Elements with the nearest weights, in places as given or fitted to moments.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 3), float64
+            In units of the radius.
+        weights : ndarray, shape (n,), float64
+            Those of elements, nearly.
+        fingerprint : ndarray, shape (n_features,), float64
+            The goal.
+        polished : float
+            Residual at which nothing is left to fit.
+        moments : ndarray, shape (n_moments(n),), float64, optional
+            What the points were found from, in their frame.
+        """
+        own = self.fingerprints
+        numbers = self.nearest_numbers(weights)
+        rounded = self.table[numbers]
+        places = [points, -points] if self._handed else [points]  # pseudoscalars tell
+        residual, points = min(
+            ((own.residual(fingerprint, p, rounded), p) for p in places), key=lambda pair: pair[0]
+        )
+        if moments is not None and polished < residual < 2 * FAR:
+            fit = own.fit_moments(moments, places[0], rounded, MOMENT_STEPS)
+            fitted = fit.points if points is places[0] else -fit.points
+            closer = own.residual(fingerprint, fitted, rounded)
+            if closer < residual:
+                residual, points = closer, fitted
+        return Candidate(points, weights, numbers, residual)
+
+    def nearest_numbers(self, weights: NDArray[np.float64]) -> NDArray[np.int32]:
+        """
+        Atomic numbers of the elements with the nearest weights.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (n,), float64
+            Any.
+        """
+        nearest = np.argmin(np.abs(weights[:, None] - self.table[self.numbers]), axis=1)
+        numbers: NDArray[np.int32] = self.numbers[nearest]
+        return numbers
+
     def _settled(
         self,
         points: NDArray[np.float64],
@@ -162,15 +218,9 @@ class Chemistry:
         polished: float,
     ) -> Candidate:
         """Weights rounded to elements, then positions fitted."""
-        own = self.fingerprints
-        here = own.residual(fingerprint, points, weights)
-        if own.residual(fingerprint, -points, weights) < 0.1 * here:
-            points = -points  # pseudoscalars tell
-        nearest = np.argmin(np.abs(weights[:, None] - self.table[self.numbers]), axis=1)
-        numbers = self.numbers[nearest]
-        fit = Fit(points, self.table[numbers], np.inf)
-        worst = own.residual(fingerprint, *fit[:2])
-        if polished < worst < 2 * FAR:
-            fit = own.fit(fingerprint, *fit[:2])
-            worst = fit.residual
-        return Candidate(fit.points, weights, numbers, worst)
+        found = self.nearest(points, weights, fingerprint, polished)
+        if polished < found.residual < 2 * FAR:
+            rounded = self.table[found.numbers]
+            fit = self.fingerprints.fit(fingerprint, found.points, rounded)
+            found = replace(found, points=fit.points, residual=fit.residual)
+        return found

@@ -7,6 +7,7 @@ from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from distdesc.decode._basis_kernels import functions_and_slopes
 from distdesc.decode._moment_problem_kernels import joint_diagonalise
@@ -57,7 +58,10 @@ class MomentMatrix:
     def __init__(self, moments: NDArray[np.float64], order: int) -> None:
         size = capacity(order)
         self._order = order
-        matrices = (_products(order) @ moments).reshape(4, size, size)
+        upper = np.triu_indices(size)
+        matrices = np.empty((4, size, size))
+        matrices[:, upper[0], upper[1]] = (_products(order) @ moments).reshape(4, -1)
+        matrices[:, upper[1], upper[0]] = matrices[:, upper[0], upper[1]]
         self._mass, self._positions = matrices[0], matrices[1:]
         values, vectors = np.linalg.eigh(self._mass)
         self.eigenvalues: NDArray[np.float64] = values[::-1]
@@ -77,6 +81,17 @@ class MomentMatrix:
         if positive == len(values):
             best.insert(0 if steps.max() < np.log(1e5) else 1, positive)
         return list(dict.fromkeys(best))
+
+    def condition(self, rank: int) -> float:
+        """
+        Ratio of the largest eigenvalue and the smallest that belongs to a point.
+
+        Parameters
+        ----------
+        rank : int
+            Number of points.
+        """
+        return float(self.eigenvalues[0] / self.eigenvalues[rank - 1])
 
     def points(self, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """
@@ -184,17 +199,18 @@ def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _products(order: int) -> NDArray[np.float64]:
-    """Matrices of `MomentMatrix` by moments: mass, x, y and z, each (K * K, n_moments)."""
+def _products(order: int) -> csr_array:
+    """Upper halves of the matrices of `MomentMatrix`, mass, x, y and z, by moments."""
     degree = (order - 1) // 2
     points, weights = ball_rule(2 * degree + 1 + order)
     basis, functions = zernike_functions(points, degree), zernike_functions(points, order)
-    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(points), -1)
+    first, second = np.triu_indices(basis.shape[1])
+    products = basis[:, first] * basis[:, second]
     factors = (np.ones(len(points)), *points.T)
     parts = [products.T @ (functions * (weights * f)[:, None]) for f in factors]
-    table: NDArray[np.float64] = 4 * pi / 3 * np.concatenate(parts)
+    table = 4 * pi / 3 * np.concatenate(parts)
     table[np.abs(table) < 1e-13] = 0.0
-    return table
+    return csr_array(table)
 
 
 def ball_rule(degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

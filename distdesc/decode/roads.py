@@ -12,16 +12,23 @@ from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.marching import CUTS, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.decode.placing import place
+from distdesc.decode.rows import Density, complete_row
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
-POLISHED = 1e-11
+POLISHED = 1e-10
 """Relative residual at which rounding is all that is left."""
 
 SMALL = 20
 """Number of atoms below which there are more starts, in proportion."""
 
-RANKS = 3
-"""Numbers of points to try for the same moments."""
+RANKS = 6
+"""Numbers of points to try for the same moments,"""
+
+LIGHTEST = 0.7
+"""Weight of a point that stands for atoms, at least, relative to that of the lightest element."""
+
+THOROUGH = 3
+"""and of these, to fit to the fingerprint where they are not near it at once."""
 
 
 class Roads:
@@ -168,22 +175,50 @@ class Roads:
         matrix = MomentMatrix(moments, order)
         if not matrix.eigenvalues[0] > 0:
             return NOTHING
-        found = [NOTHING]
+        kept = [NOTHING]
+        for found in self._from_matrix(matrix, Density(moments, order, fingerprint)):
+            kept.append(found)
+            if found.residual <= POLISHED:
+                break
+        return min(kept, key=lambda c: c.residual)
+
+    def _from_matrix(self, matrix: MomentMatrix, density: Density) -> Iterator[Candidate]:
+        """Atoms for moments: as they are, where there are too many, fitted to the fingerprint."""
+        fingerprint, likely, nodes = density.fingerprint, list[Candidate](), list[Candidate]()
         for rank in matrix.ranks()[:RANKS]:
-            points, weights = matrix.points(rank)
-            if not np.all(np.sum(points**2, axis=1) < 1.2):
-                continue
-            plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
-            atoms = self.chemistry.atoms(points, plain, fingerprint, self.tolerance, POLISHED)
-            spread = float(matrix.eigenvalues[0] / matrix.eigenvalues[rank - 1])
-            found.append(replace(atoms, condition=spread))
-            if atoms.residual <= self.tolerance:
-                return found[-1]
-        points, weights = matrix.zeros(moments)
+            points, weights = self._plain(*matrix.points(rank))
+            near = self.chemistry.nearest(points, weights, fingerprint, POLISHED, density.moments)
+            likely.append(replace(near, condition=matrix.condition(rank)))
+            nodes.append(replace(likely[-1], points=points))
+            yield likely[-1]
+        if self.descriptor.smoothing == 0:
+            whole = [c for c in nodes if self._whole(c)]
+            for near in sorted(whole, key=lambda c: -len(c.points))[:THOROUGH]:
+                found = complete_row(self.chemistry, density, near, POLISHED)
+                yield replace(found, condition=near.condition)
+        for near in sorted(likely, key=lambda c: c.residual)[:THOROUGH]:
+            found = self.chemistry.atoms(
+                near.points, near.weights, fingerprint, self.tolerance, POLISHED
+            )
+            yield replace(found, condition=near.condition)
+            if found.residual <= self.tolerance:
+                return
+        points, weights = self._plain(*matrix.zeros(density.moments))
         if len(points):
-            plain = weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
-            found.append(self.chemistry.atoms(points, plain, fingerprint, self.tolerance, POLISHED))
-        return min(found, key=lambda c: c.residual)
+            yield self.chemistry.atoms(points, weights, fingerprint, self.tolerance, POLISHED)
+
+    def _whole(self, near: Candidate) -> bool:
+        """Whether points could stand for one or more atoms each."""
+        lightest = np.min(self.chemistry.table[self.chemistry.numbers])
+        inside = np.max(np.sum(near.points**2, axis=1)) < 1.1
+        return bool(inside and np.min(near.weights) > LIGHTEST * lightest)
+
+    def _plain(
+        self, points: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Points, and their weights before the cutoff function."""
+        decay = self.chemistry.fingerprints.decay(points)
+        return points, weights / np.maximum(decay, 1e-9)
 
     def _march(self, order: int) -> March:
         return march(self.descriptor.order, self.descriptor.parity_odd, order)
