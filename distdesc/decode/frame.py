@@ -24,7 +24,7 @@ FLAT = (1e-9, 1e-5)
 THIN = 0.02
 """Variance, relative to the largest, down to which an axis is stretched."""
 
-FARTHEST = 1.5
+FARTHEST = 2.5
 """Distance from the middle, in these units, that atoms do not go beyond."""
 
 

@@ -35,6 +35,9 @@ POLISHES = 4
 ARRANGEMENTS = 8
 """Of elements, tried in the same places."""
 
+DIGITS = 6
+"""Decimals that each moment, beyond those for the places, tells of the elements."""
+
 STARTS = 60
 """Random starts, at most."""
 
@@ -149,13 +152,20 @@ class _Search:
         points = self.frame.in_ball(places)
         weights = fit.weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
         found = self.chemistry.atoms(points, weights, self.fingerprint, tolerance, POLISHED)
-        # the total weight, one of the moments, is that of any arrangement
-        told = axes * n < self.frame.equations - 1 and found.residual < SURE
-        return replace(found, sure=(self.free(n) and self.clear) or told)
+        sure = self._unique(n, found.residual < SURE)
+        return replace(found, sure=sure)
 
     def free(self, n: int) -> bool:
         """Whether there are moments enough for places and weights of so many atoms."""
         return (self.frame.axes + (len(self.levels) > 1)) * n <= self.frame.equations
+
+    def _unique(self, n: int, close: bool) -> bool:
+        """Whether atoms that fit, and do so closely, leave no room for others."""
+        spare = self.frame.equations - 1 - self.frame.axes * n  # any atoms have the total weight
+        if self.free(n) and self.clear:
+            return len(self.levels) > 1 or spare > 0
+        ways = n * np.log10(len(self.levels)) - np.log10(max(len(self.sums[n]), 1))
+        return close and DIGITS * spare > ways + 1
 
     def _sizes(self) -> list[int]:
         """Numbers of atoms: from the largest that free weights can be found for, down."""
