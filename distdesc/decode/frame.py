@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from distdesc.decode._basis_kernels import functions_and_slopes
 from distdesc.decode._placing_kernels import fit_places
 from distdesc.decode.moment_problem import ball_rule
-from distdesc.descriptors.density import harmonic_recurrence, zernike_functions
+from distdesc.descriptors.density import harmonic_recurrence, n_moments, zernike_functions
 from distdesc.descriptors.zernike import zernike_coefficients
 
 SPREAD = 0.2
@@ -65,6 +65,18 @@ class Frame:
         """Number of moments that places along the axes have."""
         return comb(self.order + self.axes, self.axes)
 
+    def least_order(self, unknowns: int) -> int:
+        """
+        Order from which on, up to its own, there are more moments than unknowns.
+
+        Parameters
+        ----------
+        unknowns : int
+            Coordinates, for instance.
+        """
+        orders = range(1, self.order)
+        return next((k for k in orders if comb(k + self.axes, k) > unknowns), self.order)
+
     @cached_property
     def square(self) -> float:
         """Sum of the squares of the moments."""
@@ -88,6 +100,7 @@ class Frame:
         pull: float,
         settled: float = 1e-4,
         most_steps: int = 100,
+        order: int = 0,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         """
         Move places along the axes, and change their weights, towards the moments.
@@ -104,6 +117,8 @@ class Frame:
             Relative gain of a step that is the last.
         most_steps : int
             Steps at most.
+        order : int
+            Largest n of the moments to fit; 0 for all.
 
         Returns
         -------
@@ -115,9 +130,10 @@ class Frame:
             Fraction of the squares of the moments that is left.
         """
         moved, changed = places.copy(), weights.copy()
+        basis = _basis(order or self.order)
         cost = fit_places(
-            self.target, moved, changed, self.axes, weights, pull, _basis(self.order), most_steps,
-            1e-26 * self.square, settled, FARTHEST,
+            self.target[: n_moments(order or self.order)], moved, changed, self.axes, weights,
+            pull, basis, most_steps, 1e-26 * self.square, settled, FARTHEST,
         )  # fmt: skip
         return moved, changed, cost / self.square
 

@@ -121,7 +121,10 @@ class _Search:
         """Fit so many atoms from random places; the residual is the frame's misfit."""
         frame = self.frame
         weights = np.full(n, self.total / n)
-        places, _, misfit = frame.fit(_scattered(n, frame.axes, rng), weights, -1.0, 1e-3)
+        places, misfit = _scattered(n, frame.axes, rng), np.inf
+        # few moments of low order lead many atoms astray less than all of them
+        for order in (frame.least_order(frame.axes * n), frame.order):
+            places, _, misfit = frame.fit(places, weights, -1.0, 1e-3, order=order)
         if len(self.levels) == 1:
             return Fit(places, weights, misfit)
         places, weights, _ = frame.fit(places, weights, PULL)
