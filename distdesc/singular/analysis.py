@@ -24,6 +24,9 @@ SPURIOUS = (Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED)
 SURELY = 1.2
 """A singular point within this many times the estimated distance is taken for the nearest."""
 
+SHORTEST, LONGEST = 0.005, 0.2
+"""In Å: how far from the environment searches begin at least and at most, where it is not known."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -170,8 +173,10 @@ def analyse(
     smallest = float(guess.singular.ratios[-1]) if len(guess.singular.values) else np.inf
     if guess.distance > options.flag_distance and smallest > options.flag_ratio:
         return _unflagged(start, here, ratio <= options.flag_ratio)
-    enough = SURELY * guess.distance
-    found = nearest(free, options.bounds, options.kicks, seed=options.seed, enough=enough)
+    found = nearest(
+        free, options.bounds, options.kicks, spread=min(max(guess.distance, SHORTEST), LONGEST),
+        seed=options.seed, enough=SURELY * guess.distance,
+    )  # fmt: skip
     if not found.converged:
         reason = f"no singular point was found within {options.bounds.reach:g} Å"
         return replace(start, kind=Kind.UNRESOLVED, flagged=True, reason=reason)

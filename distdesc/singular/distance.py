@@ -18,6 +18,9 @@ MOST_TOGETHER = 6
 DAMPING = 1e-3
 """Relative to the largest curvature: motions that matter less are of no help to get there."""
 
+ROUNDING = 1e-15
+"""Singular values below this, relative to the largest, are at a singular point already."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -70,11 +73,10 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     nothing = np.zeros(sight.point.vectors.shape)
     if not len(seen.values):
         return Estimate(np.inf, nothing, nothing, 0, seen)
-    least = seen.values[-1]
-    if not least > 0:
-        return Estimate(0.0, nothing, nothing, int(np.sum(seen.values <= 0)), seen)
-    k = int(np.sum(seen.values[-MOST_TOGETHER:] <= TOGETHER * least))
-    motions = sight.motions(here)
+    if seen.ratios[-1] <= ROUNDING:
+        return Estimate(0.0, nothing, nothing, seen.n_nulls(ROUNDING), seen)
+    k = int(np.sum(seen.values[-MOST_TOGETHER:] <= TOGETHER * seen.values[-1]))
+    motions = seen.motions
     turns = sight.turns(here, seen.motions[:, -k:])
     gradient = motions @ (motions.T @ (turns[-1] @ seen.responses[:, -1]))
     distance, best, together = np.inf, nothing.ravel(), 0

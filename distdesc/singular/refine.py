@@ -29,6 +29,10 @@ STALLED = 0.9
 """Remaining share of the residual after a step that got hardly anywhere; three end the search."""
 
 
+LENGTHS = (0.5, 1.0, 2.0, 4.0)
+"""How far from the environment searches begin, relative to what is stated."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """
@@ -184,8 +188,8 @@ def nearest(
     kicks : int
         Starts beside the environment.
     spread : float
-        Largest standard deviation of a displaced coordinate of these starts, in Å; the first are
-        displaced less.
+        How far from it they are, in Å: half as far, as far, and twice and four times as far, in
+        turn.
     seed : int
         Of the displacements.
     enough : float
@@ -222,8 +226,9 @@ def _starts(
     rng = np.random.default_rng(seed)
     motions = sight.motions(start)
     for kick in range(kicks):
-        size = spread * (kick + 1) / kicks
-        beside = start + motions @ (size * rng.normal(size=motions.shape[1]))
+        shift = rng.normal(size=motions.shape[1])
+        shift *= spread * LENGTHS[kick % len(LENGTHS)] / max(float(np.linalg.norm(shift)), 1e-300)
+        beside = start + motions @ shift
         if bounds.admit(start, beside, sight.descriptor.cutoff):
             yield from ((beside, block) for block in (1, 2))
 
@@ -249,7 +254,7 @@ def _advance(
 ) -> tuple[NDArray[np.float64], Singular, float] | None:
     """Take a step that lessens the residual; None if there is none."""
     start, here = places
-    motions = sight.motions(here)
+    motions = seen.motions
     system = linear_model(seen, sight.turns(here, seen.motions[:, -k:]), motions)
     for _ in range(SHRINKINGS):
         step = newton_step(*system, damping)
