@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.fingerprints import checked
+from distdesc.decode.independent import from_independent
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.roads import Roads
 from distdesc.decode.second import assigned
+from distdesc.descriptors.marchable import LEAST_ORDER
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
 from distdesc.errors import CampaignError
@@ -241,8 +243,11 @@ class Decoder:
         if fingerprint[0] <= LEAST:
             return
         if self.descriptor.invariants == "full":
-            yield from ((ALGEBRA, c) for c in roads.algebra(fingerprint))
+            yield from ((ALGEBRA, c) for c in roads.algebra(fingerprint, rng))
         sizes = self._sizes(fingerprint)
+        if self.descriptor.invariants == "independent" and self.descriptor.order >= LEAST_ORDER:
+            found = from_independent(roads, fingerprint, rng, sizes[-1])
+            yield from ((ALGEBRA, c) for c in found)
         if self.descriptor.invariants == "full":
             yield from (
                 (COMPLETION, c) for c in roads.completion(fingerprint, rng, self.tries, sizes[-1])

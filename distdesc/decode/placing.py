@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import pi
+from math import comb, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,28 @@ def place(
     return best
 
 
+def crowded(moments: NDArray[np.float64], order: int) -> bool:
+    """
+    Whether there may be more atoms, in the space that they span, than linear algebra can hold.
+
+    Parameters
+    ----------
+    moments : ndarray, shape (n_moments(order),), float64
+        Known ones.
+    order : int
+        Their largest n.
+    """
+    if not np.all(np.isfinite(moments)):
+        return False
+    degree = (order - 1) // 2
+    return any(_rank(f) >= comb(degree + f.axes, degree) for f in frames_of(moments, order))
+
+
+def _rank(frame: Frame) -> int:
+    """Number of atoms that there are at least."""
+    return MomentMatrix(3 / (4 * pi) * frame.target, frame.order).sure_rank()
+
+
 class _Search:
     """Starts in a frame, and what comes of them."""
 
@@ -173,8 +195,7 @@ class _Search:
     def _sizes(self) -> list[int]:
         """Numbers of atoms: from the largest that free weights can be found for, down."""
         frame, levels = self.frame, self.levels
-        matrix = MomentMatrix(3 / (4 * pi) * frame.target, frame.order)
-        first = max(matrix.sure_rank(), int(np.ceil(self.total / levels[-1] - 1e-3)), 1)
+        first = max(_rank(frame), int(np.ceil(self.total / levels[-1] - 1e-3)), 1)
         last = int((1.0 if self.hard else 1.5) * self.total / levels[0] + 1e-3)
         last = min(last, frame.equations // frame.axes)
         self.sums = _sums(levels, self.total, last) if self.hard else []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.marching import CUTS, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
-from distdesc.decode.placing import place
+from distdesc.decode.placing import crowded, place
 from distdesc.decode.rows import Density, complete_row
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
@@ -51,25 +51,36 @@ class Roads:
         self.tolerance = max(tolerance, 3 * noise)
         self.noise = noise
 
-    def algebra(self, fingerprint: NDArray[np.float64]) -> Iterator[Candidate]:
+    def algebra(
+        self, fingerprint: NDArray[np.float64], rng: np.random.Generator
+    ) -> Iterator[Candidate]:
         """
         March through the levels by linear algebra alone, strictly first, then with some slack.
+
+        If there are more atoms than linear algebra can find in moments, they are searched for.
 
         Parameters
         ----------
         fingerprint : ndarray, shape (n_features,), float64
             Of a full set.
+        rng : numpy.random.Generator
+            Of that search.
 
         Yields
         ------
         Candidate
             What the moments found belong to.
         """
-        order = self.descriptor.order
+        order, searched = self.descriptor.order, False
         for rung in range(len(CUTS)):
             moments = self._march(order).solve(fingerprint, rung, self.noise, None)
-            if moments is not None:
-                yield self.from_moments(moments, order, fingerprint)
+            if moments is None:
+                continue
+            found = self.from_moments(moments, order, fingerprint)
+            yield found
+            if found.residual > self.tolerance and not searched and crowded(moments, order):
+                searched = True
+                yield place(moments, order, self.chemistry, fingerprint, rng, self.tolerance)
 
     def completion(
         self, fingerprint: NDArray[np.float64], rng: np.random.Generator, tries: int, least: int
