@@ -17,6 +17,9 @@ FRACTION = 0.5
 SETTLED = 1e-5
 """Fraction of the sum of squares below which a step is the last."""
 
+LEAST_DAMPING, MOST_DAMPING = 1e-14, 1e3
+"""Relative to the largest curvature; beyond the most, no step leads down."""
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -71,8 +74,7 @@ def descend(
     """
     off = residuals(x)
     cost = float(off @ off)
-    damping, growth = 1e-3, 2.0
-    history = [cost]
+    damping, history = 1e-3, [cost]
     for step in range(most_steps):
         if not goal < cost < np.inf:
             return Descent(x, cost, step)
@@ -81,26 +83,40 @@ def descend(
         scale = float(np.max(np.diag(curvature), initial=0.0))
         if not 1e-200 < scale < 1e200:
             return Descent(x, cost, step)
-        while True:
-            matrix = curvature.copy()
-            matrix.flat[:: len(x) + 1] += damping * scale
-            move = np.linalg.solve(matrix, -gradient)
-            trial = residuals(x + move)
-            lower = float(trial @ trial)
-            if lower < cost:
-                break
-            damping, growth = damping * growth, 2 * growth
-            if damping > 1e3:
-                return Descent(x, cost, step)
-        promised = float(move @ (damping * scale * move - gradient))
-        ratio = (cost - lower) / promised if promised > 0 else 1.0
-        damping *= max(0.1, 1 - (2 * ratio - 1) ** 3)
-        damping, growth = max(damping, 1e-14), 2.0
+        found = _lower(residuals, x, cost, curvature, gradient, damping)
+        if found is None:
+            return Descent(x, cost, step)
+        move, off, damping = found
+        lower = float(off @ off)
         settled = cost - lower < SETTLED * cost
-        x, off, cost = x + move, trial, lower
+        x, cost = x + move, lower
         history.append(cost)
-        if settled:
-            return Descent(x, cost, step + 1)
-        if len(history) > patience and cost > FRACTION * history[-1 - patience]:
+        stuck = len(history) > patience and cost > FRACTION * history[-1 - patience]
+        if settled or stuck:
             return Descent(x, cost, step + 1)
     return Descent(x, cost, most_steps)
+
+
+def _lower(
+    residuals: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    x: NDArray[np.float64],
+    cost: float,
+    curvature: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    damping: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+    """Least damped step that lowers the cost, residuals there, and the next step's damping."""
+    scale, growth = float(np.max(np.diag(curvature))), 2.0
+    while damping <= MOST_DAMPING:
+        matrix = curvature.copy()
+        matrix.flat[:: len(x) + 1] += damping * scale
+        move = np.asarray(np.linalg.solve(matrix, -gradient), dtype=np.float64)
+        off = residuals(x + move)
+        gain = cost - float(off @ off)
+        if gain > 0:
+            # Nielsen's rule: the better the linear model, the less damping
+            promised = float(move @ (damping * scale * move - gradient))
+            ratio = gain / promised if promised > 0 else 1.0
+            return move, off, max(damping * max(0.1, 1 - (2 * ratio - 1) ** 3), LEAST_DAMPING)
+        damping, growth = damping * growth, 2 * growth
+    return None

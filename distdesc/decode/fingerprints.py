@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distdesc.decode._basis_kernels import functions_and_slopes
 from distdesc.decode.descent import PATIENCE, descend
+from distdesc.decode.goal import Goal
 from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.cutoff import ShiftedCosine
 from distdesc.descriptors.density import harmonic_recurrence, n_moments, tensors
@@ -190,40 +191,12 @@ class PointFingerprints:
         patience : int
             See `descend`.
         """
-        # degree by degree, features grow with the power of the total weight
-        scale = 1 / max(abs(float(fingerprint[0])), 1e-3) ** self.degrees
-        split = points.size if free_points else 0
-        functions = self.basis(points)[0]
-
-        def unpacked(
-            x: NDArray[np.float64],
-        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            """Points and weights of the variables."""
-            moved = x[:split].reshape(-1, 3) if free_points else points
-            return moved, x[split:] if free_weights else weights
-
-        def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            """Differences of the features, scaled."""
-            moved, changed = unpacked(x)
-            own = self.basis(moved)[0] if free_points else functions
-            return (self.of_moments(changed @ own) - fingerprint) * scale
-
-        def slopes(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            """Derivatives of these differences."""
-            moved, changed = unpacked(x)
-            own, by_place = self.basis(moved)
-            rows = []
-            if free_points:
-                rows.append((by_place * changed[:, None, None]).reshape(-1, own.shape[1]))
-            if free_weights:
-                rows.append(own)
-            by_moments = self.slopes_by_moments(changed @ own)
-            product: NDArray[np.float64] = by_moments @ np.concatenate(rows).T
-            return product * scale[:, None]
-
+        goal = Goal(self, fingerprint, points, weights, free_points, free_weights)
         parts = [points.ravel()] * free_points + [weights] * free_weights
-        end = descend(residuals, slopes, np.concatenate(parts), 1e-26, most_steps, patience)
-        points, weights = unpacked(end.x)
+        end = descend(
+            goal.residuals, goal.slopes, np.concatenate(parts), 1e-26, most_steps, patience
+        )
+        points, weights = goal.unpacked(end.x)
         return Fit(points, weights, self.residual(fingerprint, points, weights))
 
     def fit_moments(
