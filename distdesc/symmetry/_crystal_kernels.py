@@ -38,7 +38,8 @@ def assign_atoms(operation, shift, scaled, cell, periodic, kinds, limit, images,
                 square += way[x] * way[x]
             if square <= best:
                 best, nearest = square, j
-                shifts[k] = way
+                for x in range(3):
+                    shifts[k, x] = way[x]
         if nearest < 0:
             return False
         taken[nearest] = True
@@ -47,20 +48,19 @@ def assign_atoms(operation, shift, scaled, cell, periodic, kinds, limit, images,
 
 
 @njit(cache=True, nogil=True)
-def find_space_operations(scaled, cell, periodic, kinds, reference, lattice, tolerance):
+def find_space_operations(
+    scaled, cell, periodic, kinds, reference, lattice, tolerance, labels, permutations, ways, errors
+):
     """
     Operations that bring each atom within twice the tolerance of a like one, by lattice shifts.
 
     `lattice`, (l, 3, 3), are operations on scaled coordinates, the identity first. `reference` is
-    an atom of the rarest kind, whose images give the shifts to try. Returns the label of each
+    an atom of the rarest kind, whose images give the shifts to try. Fills the label of each
     operation, its place in `lattice`; the permutations (k, n); the ways (k, n, 3) from the images
-    to the atoms, in Å; and the longest of each. The identity comes first.
+    to the atoms, in Å; and the longest of each. The identity comes first. Returns how many there
+    are, at most as many as lattice operations times atoms of the kind of the reference.
     """
     n = len(scaled)
-    size = 8
-    labels, permutations = np.empty(size, dtype=np.int64), np.empty((size, n), dtype=np.int64)
-    ways, errors = np.empty((size, n, 3)), np.empty(size)
-    images, shifts = np.empty(n, dtype=np.int64), np.empty((n, 3))
     shift = np.empty(3)
     count = 0
     for label in range(len(lattice)):
@@ -74,25 +74,24 @@ def find_space_operations(scaled, cell, periodic, kinds, reference, lattice, tol
                 shift[x] = scaled[target, x]
                 for y in range(3):
                     shift[x] -= operation[x, y] * scaled[reference, y]
+            images, shifts = permutations[count], ways[count]
             # the reference and its image may be off as well
             if not assign_atoms(
                 operation, shift, scaled, cell, periodic, kinds, 4 * tolerance, images, shifts
             ):
                 continue
+            largest = 0.0
             for x in range(3):
-                mean = np.mean(shifts[:, x])
+                mean = 0.0
+                for k in range(n):
+                    mean += shifts[k, x] / n
                 for k in range(n):
                     shifts[k, x] -= mean
-            error = np.sqrt(np.max(np.sum(shifts**2, axis=1)))
-            if error > 2 * tolerance:
+            for k in range(n):
+                square = shifts[k, 0] ** 2 + shifts[k, 1] ** 2 + shifts[k, 2] ** 2
+                largest = max(largest, square)
+            if largest > (2 * tolerance) ** 2:
                 continue
-            if count == size:
-                labels = np.concatenate((labels, np.empty_like(labels)))
-                permutations = np.concatenate((permutations, np.empty_like(permutations)))
-                ways = np.concatenate((ways, np.empty_like(ways)))
-                errors = np.concatenate((errors, np.empty_like(errors)))
-                size *= 2
-            labels[count], permutations[count] = label, images
-            ways[count], errors[count] = shifts, error
+            labels[count], errors[count] = label, np.sqrt(largest)
             count += 1
-    return labels[:count], permutations[:count], ways[:count], errors[:count]
+    return count

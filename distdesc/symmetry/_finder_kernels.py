@@ -10,67 +10,98 @@ NONE, LINEAR, GENERAL = 0, 2, 3
 
 
 @njit(cache=True, nogil=True)
-def merge_coincident(points, numbers, tolerance):
-    """Site of each atom, (n,): like atoms closer than the tolerance share the first one's."""
-    n = len(points)
-    sites = np.arange(n)
-    for k in range(n):
+def merge_coincident(points, numbers, tolerance, sites):
+    """
+    Fill `sites` with an atom each: like atoms closer than the tolerance have the first of them.
+
+    Returns whether there are any.
+    """
+    found = False
+    for k in range(len(points)):
+        sites[k] = k
         for j in range(k):
             if numbers[j] == numbers[k] and sites[j] != sites[k]:
                 square = 0.0
                 for x in range(3):
                     square += (points[j, x] - points[k, x]) ** 2
                 if square <= tolerance * tolerance:
+                    found = True
                     low, high = min(sites[j], sites[k]), max(sites[j], sites[k])
                     for i in range(k + 1):
                         if sites[i] == high:
                             sites[i] = low
-    return sites
+    return found
 
 
 @njit(cache=True, nogil=True)
-def split_classes(kinds, radii, tolerance):
+def split_classes(kinds, radii, tolerance, classes, order, starts):
     """
     Which points can be images of each other: `order` sorts them by class, `starts` delimits.
 
-    Also the class of each point. Points of one kind are split where radii leave a gap, so that a
-    chain of small steps stays together: a class only limits what is tried.
+    Also the class of each point; returns how many classes there are. Points of one kind are split
+    where radii leave a gap, so that a chain of small steps stays together: a class only limits
+    what is tried.
     """
     n = len(radii)
-    order = np.argsort(radii, kind="mergesort")
-    order = order[np.argsort(kinds[order], kind="mergesort")]
-    classes = np.zeros(n, dtype=np.int64)
-    starts = np.zeros(n + 1, dtype=np.int64)
+    for k in range(n):
+        place = k
+        while place > 0:
+            before = order[place - 1]
+            if kinds[before] < kinds[k]:
+                break
+            if kinds[before] == kinds[k] and radii[before] <= radii[k]:
+                break
+            order[place] = before
+            place -= 1
+        order[place] = k
     count = 0
-    for i in range(n):
-        k = order[i]
-        before = order[i - 1]
-        if i == 0 or kinds[k] != kinds[before] or radii[k] - radii[before] > tolerance:
-            starts[count] = i
+    for place in range(n):
+        k, before = order[place], order[max(place - 1, 0)]
+        if place == 0 or kinds[k] != kinds[before] or radii[k] - radii[before] > tolerance:
+            starts[count] = place
             count += 1
         classes[k] = count - 1
     starts[count] = n
-    return classes, order, starts[: count + 1]
+    return count
 
 
 @njit(cache=True, nogil=True)
-def principal_axis(points):
-    """Direction closest to all points, and the largest distance of a point from its line."""
-    moments = np.zeros((3, 3))
+def shape(points, tolerance, axis):
+    """
+    Whether points are all at the origin (`NONE`), on one line (`LINEAR`), or neither (`GENERAL`).
+
+    No point is farther from where it would be than the tolerance. Fills `axis` with the direction
+    of the line: powers of the matrix of second moments converge to it at once if there is one.
+    """
+    farthest, largest = -1, tolerance * tolerance
+    moments, new = np.zeros((3, 3)), np.empty(3)
     for k in range(len(points)):
+        square = 0.0
         for x in range(3):
+            square += points[k, x] ** 2
             for y in range(3):
                 moments[x, y] += points[k, x] * points[k, y]
-    axis = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, 2])
-    largest = 0.0
-    for k in range(len(points)):
-        along, square = 0.0, 0.0
+        if square > largest:
+            farthest, largest = k, square
+    if farthest < 0:
+        return NONE
+    for x in range(3):
+        axis[x] = points[farthest, x]
+    for _ in range(6):
+        norm = 0.0
         for x in range(3):
-            along += points[k, x] * axis[x]
+            new[x] = moments[x, 0] * axis[0] + moments[x, 1] * axis[1] + moments[x, 2] * axis[2]
+            norm += new[x] ** 2
+        for x in range(3):
+            axis[x] = new[x] / np.sqrt(norm)
+    for k in range(len(points)):
+        along = points[k, 0] * axis[0] + points[k, 1] * axis[1] + points[k, 2] * axis[2]
+        square = 0.0
         for x in range(3):
             square += (points[k, x] - along * axis[x]) ** 2
-        largest = max(largest, square)
-    return axis, np.sqrt(largest)
+        if square > tolerance * tolerance:
+            return GENERAL
+    return LINEAR
 
 
 @njit(cache=True, nogil=True)
@@ -156,27 +187,51 @@ def assign_images(operation, points, goal, classes, order, starts, reach, images
 
 
 @njit(cache=True, nogil=True)
-def fit_operation(points, goal, images, sign, operation):
+def fit_operation(points, goal, images, operation):
     """
-    Fill `operation` with the orthogonal matrix, of determinant `sign`, nearest to a permutation.
+    Turn an orthogonal matrix, in place, to the one that brings points nearest to their goals.
 
-    Least squares (Kabsch, Acta Cryst. A 32, 922 (1976)); returns the largest distance of an image
-    from its goal.
+    Least squares; Newton's method, as the start is near: with the overlap S of turned points and
+    goals, the turn w of steepest ascent of tr S fulfils (tr S - S) w = v, v from the antisymmetric
+    part of S. Returns the largest distance of an image from its goal.
     """
-    n = len(points)
-    overlap = np.zeros((3, 3))
-    for k in range(n):
+    overlap, s, new = np.zeros((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    for k in range(len(points)):
         for x in range(3):
             for y in range(3):
                 overlap[x, y] += goal[images[k], x] * points[k, y]
-    u, _, vt = np.linalg.svd(overlap)
-    if sign * np.linalg.det(u) * np.linalg.det(vt) < 0:
-        u[:, 2] *= -1.0
-    for x in range(3):
-        for y in range(3):
-            operation[x, y] = u[x, 0] * vt[0, y] + u[x, 1] * vt[1, y] + u[x, 2] * vt[2, y]
+    for _ in range(12):
+        for x in range(3):
+            for y in range(3):
+                s[x, y] = operation[0, x] * overlap[0, y] + operation[1, x] * overlap[1, y]
+                s[x, y] += operation[2, x] * overlap[2, y]
+        a, b, c = s[1, 1] + s[2, 2], s[0, 0] + s[2, 2], s[0, 0] + s[1, 1]
+        d, e, f = -(s[0, 1] + s[1, 0]) / 2, -(s[0, 2] + s[2, 0]) / 2, -(s[1, 2] + s[2, 1]) / 2
+        p, q, r = s[2, 1] - s[1, 2], s[0, 2] - s[2, 0], s[1, 0] - s[0, 1]
+        determinant = a * (b * c - f * f) - d * (d * c - f * e) + e * (d * f - b * e)
+        if determinant == 0.0:
+            break
+        u = (p * (b * c - f * f) - d * (q * c - f * r) + e * (q * f - b * r)) / determinant
+        v = (a * (q * c - f * r) - p * (d * c - f * e) + e * (d * r - q * e)) / determinant
+        w = (a * (b * r - q * f) - d * (d * r - q * e) + p * (d * f - b * e)) / determinant
+        angle = np.sqrt(u * u + v * v + w * w)
+        if angle < 1e-300:
+            break
+        sine, versine = np.sin(angle) / angle, (1 - np.cos(angle)) / (angle * angle)
+        for x in range(3):
+            l, m, n = operation[x, 0], operation[x, 1], operation[x, 2]
+            along = (l * u + m * v + n * w) * versine
+            rest = 1 - versine * angle * angle
+            new[x, 0] = rest * l + sine * (m * w - n * v) + along * u
+            new[x, 1] = rest * m + sine * (n * u - l * w) + along * v
+            new[x, 2] = rest * n + sine * (l * v - m * u) + along * w
+        for x in range(3):
+            for y in range(3):
+                operation[x, y] = new[x, y]
+        if angle < 1e-9:
+            break
     largest = 0.0
-    for k in range(n):
+    for k in range(len(points)):
         square = 0.0
         for x in range(3):
             image = 0.0
@@ -197,41 +252,40 @@ def distance(points, a, b):
 
 
 @njit(cache=True, nogil=True)
-def lengths(points):
-    """Distance of each point from the origin."""
-    radii = np.empty(len(points))
-    for k in range(len(points)):
-        radii[k] = np.sqrt(points[k, 0] ** 2 + points[k, 1] ** 2 + points[k, 2] ** 2)
-    return radii
-
-
-@njit(cache=True, nogil=True)
-def find_maps(points, kinds, goal, goal_kinds, limit, improper, most):
+def find_maps(
+    points, kinds, goal, goal_kinds, limit, improper, operations, permutations, signs, errors
+):
     """
     Operations that bring each point within the limit of a goal of its kind, one to one.
 
-    Two points with the goals of both fix a rotation and, if `improper`, a reflection; those
-    that can be far from a line with the origin, and have few goals, are taken. At most `most`
-    operations (k, 3, 3) are looked for. Returns also where each point goes, (k, n), the
-    determinants (k,), the largest errors (k,) and the two points.
+    Two points with the goals of both fix a rotation and, if `improper`, a reflection; those that
+    are far from a line with the origin, and have few goals, are taken. Fills operations (k, 3, 3),
+    where each point goes (k, n), determinants (k,) and the largest errors (k,), until these are
+    full. Returns how many there are, and the two points.
     """
     n = len(points)
-    size, count = 4, 0
-    operations, signs = np.empty((size, 3, 3)), np.empty(size)
-    permutations, errors = np.empty((size, n), dtype=np.int64), np.empty(size)
-    radii, goal_radii = lengths(points), lengths(goal)
-    classes, own, sizes = split_classes(kinds, radii, limit)
-    _, order, starts = split_classes(goal_kinds, goal_radii, limit)
-    alike = np.array_equal(kinds[own], goal_kinds[order]) and np.array_equal(sizes, starts)
+    radii, goal_radii = np.empty(n), np.empty(n)
+    farthest = 0.0
+    for k in range(n):
+        radii[k] = np.sqrt(points[k, 0] ** 2 + points[k, 1] ** 2 + points[k, 2] ** 2)
+        goal_radii[k] = np.sqrt(goal[k, 0] ** 2 + goal[k, 1] ** 2 + goal[k, 2] ** 2)
+        farthest = max(farthest, radii[k])
+    classes, own, sizes = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n + 1, np.int64)
+    order, starts = np.empty(n, np.int64), np.empty(n + 1, np.int64)
+    images = np.empty(n, np.int64)
+    count = split_classes(goal_kinds, goal_radii, limit, images, order, starts)
+    alike = count == split_classes(kinds, radii, limit, classes, own, sizes)
+    for k in range(n):
+        alike &= kinds[own[k]] == goal_kinds[order[k]]
+        alike &= classes[own[k]] == images[order[k]]
     a, b, span = choose_pair(points, radii, classes, sizes)
     if span == 0.0 or not alike:
-        return operations[:0], permutations[:0], signs[:0], errors[:0], a, b
+        return 0, a, b
     # what errors in both images do to the farthest point
-    reach = limit * (2 + np.max(radii) * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
+    reach = limit * (2 + farthest * (1 / radii[a] + (1 + radii[b] / radii[a]) / span))
     frame, other, start = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
-    images = np.empty(n, dtype=np.int64)
     set_frame(points[a], points[b], frame)
-    apart = distance(points, a, b)
+    apart, count = distance(points, a, b), 0
     for place_a in range(starts[classes[a]], starts[classes[a] + 1]):
         p = order[place_a]
         if abs(goal_radii[p] - radii[a]) > limit or goal_radii[p] == 0.0:
@@ -244,71 +298,28 @@ def find_maps(points, kinds, goal, goal_kinds, limit, improper, most):
                 continue
             if not set_frame(goal[p], goal[q], other):
                 continue
-            for sign in (1.0, -1.0):
-                if sign < 0 and not improper:
-                    continue
+            for turn in range(2 if improper else 1):
+                sign = 1.0 - 2.0 * turn
                 for x in range(3):
                     for y in range(3):
                         start[x, y] = other[x, 0] * frame[y, 0] + other[x, 1] * frame[y, 1]
                         start[x, y] += sign * other[x, 2] * frame[y, 2]
-                if not assign_images(start, points, goal, classes, order, starts, reach, images):
-                    continue
-                error = fit_operation(points, goal, images, sign, start)
-                if limit < error <= reach:
-                    # the pair alone may have misled; all points together may not
-                    if not assign_images(
+                # the pair alone may mislead; all points together may not
+                error = np.inf
+                for _ in range(2):
+                    if error > limit and assign_images(
                         start, points, goal, classes, order, starts, reach, images
                     ):
-                        continue
-                    error = fit_operation(points, goal, images, sign, start)
+                        error = fit_operation(points, goal, images, start)
                 if error > limit or images[a] != p or images[b] != q:
                     continue
-                if count == size:
-                    operations = np.concatenate((operations, np.empty_like(operations)))
-                    permutations = np.concatenate((permutations, np.empty_like(permutations)))
-                    signs = np.concatenate((signs, np.empty_like(signs)))
-                    errors = np.concatenate((errors, np.empty_like(errors)))
-                    size *= 2
-                operations[count] = start
-                permutations[count] = images
+                for k in range(n):
+                    permutations[count, k] = images[k]
+                for x in range(3):
+                    for y in range(3):
+                        operations[count, x, y] = start[x, y]
                 signs[count], errors[count] = sign, error
                 count += 1
-                if count == most:
-                    return operations[:count], permutations[:count], signs, errors, a, b
-    return operations[:count], permutations[:count], signs[:count], errors[:count], a, b
-
-
-@njit(cache=True, nogil=True)
-def shape(points, tolerance):
-    """
-    Whether points are all at the origin, on one line (`LINEAR`), or not, and the line's direction.
-
-    No point is farther from where it would be than the tolerance.
-    """
-    axis = np.array([0.0, 0.0, 1.0])
-    if len(points) == 0 or np.max(lengths(points)) <= tolerance:
-        return NONE, axis
-    axis, off = principal_axis(points)
-    return (LINEAR if off <= tolerance else GENERAL), axis
-
-
-@njit(cache=True, nogil=True)
-def find_operations(points, kinds, tolerance):
-    """
-    All operations that bring each point within twice the tolerance of one of its kind.
-
-    So those of a symmetric set of which no point is off by more than the tolerance are among
-    them. As `find_maps`; the identity comes first.
-    """
-    limit = 2 * tolerance
-    operations, permutations, signs, errors, a, b = find_maps(
-        points, kinds, points, kinds, limit, True, 2 * len(points) ** 2
-    )
-    for g in range(len(operations)):
-        if signs[g] > 0 and permutations[g, a] == a and permutations[g, b] == b:
-            operations[g], permutations[g] = operations[0], permutations[0]
-            signs[g], errors[g] = signs[0], errors[0]
-            operations[0], permutations[0] = np.eye(3), np.arange(len(points))
-            signs[0], errors[0] = 1.0, 0.0
-            break
-    return operations, permutations, signs, errors, a, b
+                if count == len(signs):
+                    return count, a, b
+    return count, a, b

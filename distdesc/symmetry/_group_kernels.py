@@ -8,19 +8,9 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def multiplication_table(permutations, labels, products, a, b, whole):
-    """
-    Index of each product, (k, k), -1 where it is not among the operations.
-
-    Operations of one label differ in the images of the points `a` and `b`; `products` has the
-    label of a product, -1 for none. With `whole`, permutations are compared to the last point.
-    """
+def fill_table(permutations, labels, products, a, b, keys, order, whole, table):
+    """See `group_table`: `keys` tell operations apart, and `order` sorts them."""
     k, n = permutations.shape
-    keys = np.empty(k, dtype=np.int64)
-    for g in range(k):
-        keys[g] = (labels[g] * n + permutations[g, a]) * n + permutations[g, b]
-    order = np.argsort(keys)
-    table = np.empty((k, k), dtype=np.int32)
     for g in range(k):
         for h in range(k):
             label = products[labels[g], labels[h]]
@@ -43,7 +33,6 @@ def multiplication_table(permutations, labels, products, a, b, whole):
                         found = -1
                         break
             table[g, h] = found
-    return table
 
 
 @njit(cache=True, nogil=True)
@@ -78,7 +67,9 @@ def grow_subgroup(table, inside, new):
 @njit(cache=True, nogil=True)
 def largest_shift(shifts, inside):
     """Distance of the farthest point from its place in the set that some operations symmetrise."""
-    largest, count = 0.0, np.sum(inside)
+    largest, count = 0.0, 0
+    for g in range(len(shifts)):
+        count += inside[g]
     for k in range(shifts.shape[1]):
         x, y, z = 0.0, 0.0, 0.0
         for g in range(len(shifts)):
@@ -91,21 +82,26 @@ def largest_shift(shifts, inside):
 
 
 @njit(cache=True, nogil=True)
-def largest_group(shifts, errors, table, tolerance):
+def largest_group(shifts, order, table, tolerance):
     """
     Operations, (k,) bool, that form a group and together shift no point beyond the tolerance.
 
     All of them if they do. Else a group is grown from the identity, which is the first, by the
-    most exact operation first; one that would bring in a product which is not in the table, or
-    shift a point too far, is left out. `shifts` (k, n, 3) lead from a point to the image of it
+    first in `order` first; one that would bring in a product which is not in the table, or shift
+    a point too far, is left out. `shifts` (k, n, 3) lead from a point to the image of it
     that is turned back.
     """
     k = len(table)
     inside = np.ones(k, dtype=np.bool_)
-    if np.all(table >= 0) and largest_shift(shifts, inside) <= tolerance:
+    closed = True
+    for g in range(k):
+        for h in range(k):
+            closed &= table[g, h] >= 0
+    if closed and largest_shift(shifts, inside) <= tolerance:
         return inside
-    inside[1:] = False
-    for new in np.argsort(errors, kind="mergesort"):
+    for g in range(1, k):
+        inside[g] = False
+    for new in order:
         if not inside[new]:
             grown, count = grow_subgroup(table, inside, new)
             if count > 0 and largest_shift(shifts, grown) <= tolerance:
@@ -128,7 +124,9 @@ def make_exact(operations, table):
     for _ in range(8):
         change = 0.0
         for g in range(1, k):
-            mean[:] = 0.0
+            for x in range(3):
+                for y in range(3):
+                    mean[x, y] = 0.0
             for h in range(k):
                 gh = table[g, h]
                 for x in range(3):
@@ -138,12 +136,19 @@ def make_exact(operations, table):
                             + operations[gh, x, 1] * operations[h, y, 1]
                             + operations[gh, x, 2] * operations[h, y, 2]
                         )
-            mean /= k
+            for x in range(3):
+                for y in range(3):
+                    mean[x, y] /= k
             for _ in range(6):
                 make_orthogonal(mean, square)
-            new[g] = mean
-            change = max(change, np.max(np.abs(mean - operations[g])))
-        operations[:] = new
+            for x in range(3):
+                for y in range(3):
+                    new[g, x, y] = mean[x, y]
+                    change = max(change, abs(mean[x, y] - operations[g, x, y]))
+        for g in range(1, k):
+            for x in range(3):
+                for y in range(3):
+                    operations[g, x, y] = new[g, x, y]
         if change < 1e-14:
             break
 

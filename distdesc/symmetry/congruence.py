@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.symmetry import _finder_kernels as kernels
+from distdesc.symmetry.finder import find_maps
 
 Map = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Operation (3, 3), and which atom of the other set (n,) each atom comes to."""
@@ -35,13 +36,13 @@ def find_map(
     """
     if len(points) != len(goal) or not np.array_equal(np.sort(numbers), np.sort(goal_numbers)):
         return None
-    sort, axis = kernels.shape(points, tolerance)
-    goal_sort, goal_axis = kernels.shape(goal, tolerance)
-    if sort != goal_sort:
+    axis, goal_axis = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    sort = kernels.shape(points, tolerance, axis)
+    if sort != kernels.shape(goal, tolerance, goal_axis):
         return None
     if sort == kernels.GENERAL:
-        operations, images, *_ = kernels.find_maps(
-            points, numbers, goal, goal_numbers, 2 * tolerance, improper, 1
+        operations, images, *_ = find_maps(
+            points, numbers, goal, goal_numbers, 2 * tolerance, improper, most=1
         )
         return (operations[0], images[0]) if len(operations) else None
     for direction in (axis, -axis):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
 from distdesc.symmetry._crystal_kernels import find_space_operations
-from distdesc.symmetry._group_kernels import largest_group, multiplication_table
+from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.finder import TOLERANCE, find_symmetry
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.lattice import cartesian_operations, complete_cell, lattice_operations
@@ -104,13 +104,18 @@ def find_crystal_symmetry(
     reference = int(np.argmax(kinds == species[np.argmin(counts)]))
     scaled = np.ascontiguousarray(np.linalg.solve(frame.T, np.asarray(positions).T).T)
     lattice, products = lattice_operations(frame, periodic, tolerance)
-    labels, permutations, ways, errors = find_space_operations(
-        scaled, frame, periodic, kinds, reference, np.ascontiguousarray(lattice), tolerance
-    )
-    operations = cartesian_operations(lattice, frame)[labels]
-    if len(labels) > 1:
-        table = multiplication_table(permutations, labels, products, reference, reference, False)
-        inside = largest_group(ways @ operations, errors, table, tolerance)
+    most, n = len(lattice) * int(np.min(counts)) + 1, len(kinds)
+    labels, permutations = np.empty(most, np.int64), np.empty((most, n), np.int64)
+    ways, errors = np.empty((most, n, 3)), np.empty(most)
+    k = find_space_operations(
+        scaled, frame, periodic, kinds, reference, np.ascontiguousarray(lattice), tolerance,
+        labels, permutations, ways, errors,
+    )  # fmt: skip
+    labels, permutations, ways, errors = labels[:k], permutations[:k], ways[:k], errors[:k]
+    if k > 1:
+        turned = ways @ cartesian_operations(lattice, frame)[labels]
+        table = group_table(permutations, labels, products, (reference, reference), whole=False)
+        inside = choose_group(turned, errors, table, tolerance)
         labels, permutations = labels[inside], permutations[inside]
     operations = cartesian_operations(lattice[labels], frame)
     name = point_group_name(operations[np.unique(labels, return_index=True)[1]])

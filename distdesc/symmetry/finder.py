@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 from distdesc.errors import CampaignError
 from distdesc.structures.environment import Environments
 from distdesc.symmetry import _finder_kernels as kernels
-from distdesc.symmetry._group_kernels import largest_group, make_exact, multiplication_table
+from distdesc.symmetry._group_kernels import make_exact
+from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.names import point_group_name
 
 TOLERANCE = 1e-3
 """How far, in Å, an atom may be from where it would be in a set that is exactly symmetric."""
 
-_SIGNS = np.array([[0, 1], [1, 0]])  # of products: both proper, or both improper, or neither
+_SIGNS = np.array([[0, 1], [1, 0]], dtype=np.int32)  # a product is proper if both are, or neither
+_MANY = 128  # operations that there is room for at first: of the solids there are 120 at most
 
 
 def find_symmetry(
@@ -59,14 +61,15 @@ def find_symmetry(
     points = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3)
     kinds = np.ascontiguousarray(numbers, dtype=np.int64)
     n = len(points)
-    sites = kernels.merge_coincident(points, kinds, 2 * tolerance)
+    sites = np.empty(n, dtype=np.int64)
     places, members = sites, None
-    if not np.array_equal(sites, np.arange(n)):
+    if kernels.merge_coincident(points, kinds, 2 * tolerance, sites):
         places, members, counts = np.unique(sites, return_inverse=True, return_counts=True)
         means = np.zeros((len(places), 3))
         np.add.at(means, members, points / counts[members][:, None])
         points, kinds = means, kinds[places] * (n + 1) + counts
-    sort, axis = kernels.shape(points, tolerance)
+    axis = np.array([0.0, 0.0, 1.0])
+    sort = kernels.shape(points, tolerance, axis)
     name = ""
     if sort != kernels.GENERAL:
         name, operations, permutations = _infinite(sort, axis, points, kinds, tolerance)
@@ -100,24 +103,85 @@ def find_symmetries(environments: Environments, tolerance: float = TOLERANCE) ->
     ]
 
 
+def warm_up() -> None:
+    """Compile the kernels, so that processes started later find them cached."""
+    find_symmetry(np.eye(3), np.ones(3, dtype=np.int32))
+
+
 def _finite(
     points: NDArray[np.float64], kinds: NDArray[np.int64], tolerance: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Operations that form a group, made exact, and their permutations, of points off a line."""
-    operations, permutations, signs, errors, a, b = kernels.find_operations(
-        points, kinds, tolerance
+    operations, permutations, signs, errors, pair = find_maps(
+        points, kinds, points, kinds, 2 * tolerance
     )
     if len(operations) == 1:
-        return operations, permutations
+        return np.eye(3)[None], permutations
+    images = permutations[:, pair]
+    identity = int(np.argmax((signs > 0) & (images[:, 0] == pair[0]) & (images[:, 1] == pair[1])))
+    operations[identity] = np.eye(3)
+    for array in (operations, permutations, signs, errors):
+        array[[0, identity]] = array[[identity, 0]]
     labels = (signs < 0).astype(np.int64)
-    table = multiplication_table(permutations, labels, _SIGNS, a, b, True)
-    shifts = points[permutations] @ operations - points
-    inside = largest_group(shifts, errors, table, tolerance)
+    table = group_table(permutations, labels, _SIGNS, pair, whole=True)
+    inside = choose_group(points[permutations] @ operations - points, errors, table, tolerance)
     if not np.all(inside):
         operations, permutations = operations[inside], permutations[inside]
         table = (np.cumsum(inside, dtype=np.int32) - 1)[table[np.ix_(inside, inside)]]
     make_exact(operations, table)
     return operations, permutations
+
+
+def find_maps(
+    points: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    goal: NDArray[np.float64],
+    goal_kinds: NDArray[np.int64],
+    limit: float,
+    improper: bool = True,
+    most: int | None = None,
+) -> tuple[
+    NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64],
+    tuple[int, int],
+]:  # fmt: skip
+    """
+    Operations that bring points off a line near to those of another set, one to one.
+
+    Parameters
+    ----------
+    points, goal : ndarray, shape (n, 3), float64
+        In Å, about the origin.
+    kinds, goal_kinds : ndarray, shape (n,), int64
+        Points go to goals of their kind.
+    limit : float
+        How far from a goal an image may be, in Å.
+    improper : bool
+        Whether to look for reflections too.
+    most : int, optional
+        How many to look for; all by default.
+
+    Returns
+    -------
+    operations : ndarray, shape (k, 3, 3), float64
+        Fitted to all points.
+    permutations : ndarray, shape (k, n), int64
+        Which goal each point comes to.
+    signs, errors : ndarray, shape (k,), float64
+        Determinants; the largest distance of an image from its goal, in Å.
+    pair : tuple of int
+        Two points whose images tell operations of one determinant apart.
+    """
+    room, n = most or _MANY, len(points)
+    while True:
+        operations, permutations = np.empty((room, 3, 3)), np.empty((room, n), dtype=np.int64)
+        signs, errors = np.empty(room), np.empty(room)
+        k, a, b = kernels.find_maps(
+            points, kinds, goal, goal_kinds, limit, improper,
+            operations, permutations, signs, errors,
+        )  # fmt: skip
+        if k < room or most is not None:
+            return operations[:k], permutations[:k], signs[:k], errors[:k], (a, b)
+        room *= 4
 
 
 def _of_atoms(permutations: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.symmetry._group_kernels import largest_group
+from distdesc.symmetry.closure import choose_group
 
 
 def complete_cell(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def complete_cell(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[
 
 def lattice_operations(
     cell: NDArray[np.float64], pbc: NDArray[np.bool_], tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """
     Point operations of a lattice, as they act on scaled coordinates.
 
@@ -47,7 +47,7 @@ def lattice_operations(
     -------
     operations : ndarray, shape (k, 3, 3), float64
         Positions in units of the lattice vectors, as columns, from the left; the identity first.
-    products : ndarray, shape (k, k), int64
+    products : ndarray, shape (k, k), int32
         Multiplication table.
     """
     images = [_of_length(cell, pbc, k, tolerance) for k in range(3)]
@@ -73,7 +73,7 @@ def lattice_operations(
     order = np.concatenate([[first], np.delete(np.arange(len(operations)), first)])
     operations, errors = operations[order], errors[order]
     products = _products(operations)
-    inside = largest_group(np.zeros((len(operations), 0, 3)), errors, products, tolerance)
+    inside = choose_group(np.zeros((len(operations), 0, 3)), errors, products, tolerance)
     return operations[inside], _products(operations[inside])
 
 
@@ -118,7 +118,7 @@ def _of_length(
     return alike
 
 
-def _products(operations: NDArray[np.float64]) -> NDArray[np.int64]:
+def _products(operations: NDArray[np.float64]) -> NDArray[np.int32]:
     """Multiplication table of matrices of integers, -1 where a product is not among them."""
     flat = operations.reshape(-1, 9).astype(np.int64)
     products = (operations[:, None] @ operations).reshape(-1, 9).astype(np.int64)
@@ -128,5 +128,4 @@ def _products(operations: NDArray[np.float64]) -> NDArray[np.int64]:
     places = np.searchsorted(flat @ hashes, products @ hashes, sorter=order)
     found = order[np.minimum(places, len(order) - 1)]
     same = np.all(flat[found] == products, axis=1)
-    table: NDArray[np.int64] = np.where(same, found, -1).reshape(len(flat), -1)
-    return table
+    return np.where(same, found, -1).reshape(len(flat), -1).astype(np.int32)

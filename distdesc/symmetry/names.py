@@ -22,6 +22,8 @@ def point_group_name(operations: NDArray[np.float64]) -> str:
     operations : ndarray, shape (k, 3, 3), float64
         Every element of a finite group once, to rounding.
     """
+    if len(operations) == 1:
+        return "C1"
     is_proper = np.linalg.det(operations) > 0
     proper, improper = operations[is_proper], operations[~is_proper]
     order = len(proper)
