@@ -15,6 +15,7 @@ from distdesc.decode.fingerprints import checked
 from distdesc.decode.independent import from_independent
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
+from distdesc.decode.refine import NOISY, refined
 from distdesc.decode.roads import Roads
 from distdesc.decode.second import assigned
 from distdesc.descriptors.marchable import LEAST_ORDER
@@ -194,10 +195,12 @@ class Decoder:
         roads = Roads(self.descriptor, self.tolerance, noise)
         with np.errstate(all="ignore"):  # of steps too long, which are then not taken
             found = self._found(roads, values)
+            if noise > 0:
+                found = refined(roads.chemistry, values, found)
         decoded = self._judged(roads, found, time.perf_counter() - started)
         if second is None or decoded.verdict is Verdict.FAILED:
             return decoded
-        return self._with_elements(decoded, *second, started)
+        return self._with_elements(decoded, second, started)
 
     def _found(self, roads: Roads, fingerprint: NDArray[np.float64]) -> list[tuple[str, Candidate]]:
         """Candidates with their roads, until one is good enough and confirmed."""
@@ -213,27 +216,18 @@ class Decoder:
         return found
 
     def _with_elements(
-        self,
-        decoded: Decoded,
-        descriptor: MomentInvariants,
-        fingerprint: NDArray[np.float64],
-        started: float,
+        self, decoded: Decoded, second: tuple[MomentInvariants, NDArray[np.float64]], started: float
     ) -> Decoded:
         """Elements, and positions fitted again, from a second fingerprint."""
-        if descriptor.cutoff != self.descriptor.cutoff or descriptor.species == "channels":
-            raise CampaignError(
-                "the second descriptor must have one density and the cutoff of the first, "
-                f"{self.descriptor.cutoff}, got {descriptor!r}"
-            )
-        values = checked(descriptor, fingerprint)
+        roads = Roads(second[0], self.tolerance, self.noise)
         rng = np.random.default_rng(self.seed)
-        points = decoded.positions / descriptor.cutoff
         with np.errstate(all="ignore"):
-            found = assigned(descriptor, values, points, self.tolerance, rng)
-        other = replace(self, descriptor=descriptor)
-        roads = Roads(descriptor, self.tolerance, self.noise)
-        road = f"{decoded.road}, elements from the second"
-        return other._judged(roads, [(road, found)], time.perf_counter() - started)
+            found = assigned(self.descriptor, *second, decoded.positions, roads.tolerance, rng)
+            every = [(f"{decoded.road}, elements from the second", found)]
+            if self.noise > 0:
+                every = refined(roads.chemistry, second[1], every)
+        other = replace(self, descriptor=second[0])
+        return other._judged(roads, every, time.perf_counter() - started)
 
     def _candidates(
         self, roads: Roads, fingerprint: NDArray[np.float64]
@@ -288,6 +282,8 @@ class Decoder:
         elif best.residual <= max(APPROXIMATE, 10 * self.noise):
             verdict = Verdict.APPROXIMATE
             reason = f"the fingerprint is reproduced to {best.residual:.1e} only"
+            if best.residual <= NOISY * roads.noise:
+                reason += f", as well as its noise of {roads.noise:.0e} allows"
             if not best.sure:
                 reason += ", and other elements in the same places may fit as well"
             if not roads.chemistry.sensible(best):

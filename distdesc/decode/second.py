@@ -6,16 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.fingerprints import checked
 from distdesc.descriptors.moment_invariants import MomentInvariants
+from distdesc.errors import CampaignError
 
 STARTS = 12
 """Random weights to start from."""
 
 
 def assigned(
-    descriptor: MomentInvariants,
-    fingerprint: NDArray[np.float64],
-    points: NDArray[np.float64],
+    first: MomentInvariants,
+    second: MomentInvariants,
+    given: NDArray[np.float64],
+    positions: NDArray[np.float64],
     tolerance: float,
     rng: np.random.Generator,
 ) -> Candidate:
@@ -24,18 +27,33 @@ def assigned(
 
     Parameters
     ----------
-    descriptor : MomentInvariants
-        What the fingerprint was made with: one density.
-    fingerprint : ndarray, shape (n_features,), float64
-        The goal.
-    points : ndarray, shape (n, 3), float64
-        In units of the descriptor's cutoff.
+    first : MomentInvariants
+        What the positions were found with.
+    second : MomentInvariants
+        What the fingerprint was made with: one density, in a ball of the same cutoff.
+    given : ndarray, shape (n_features,), float64
+        The fingerprint.
+    positions : ndarray, shape (n, 3), float64
+        Of the atoms, from the middle of the ball, in Å.
     tolerance : float
         Residual that is good enough.
     rng : numpy.random.Generator
         Of the starts.
+
+    Raises
+    ------
+    CampaignError
+        If the second descriptor has several densities or another cutoff.
+    StructureError
+        If it is no fingerprint of the second descriptor: wrong length, or not finite.
     """
-    chemistry, best = Chemistry(descriptor), NOTHING
+    if second.cutoff != first.cutoff or second.species == "channels":
+        raise CampaignError(
+            "the second descriptor must have one density and the cutoff of the first, "
+            f"{first.cutoff}, got {second!r}"
+        )
+    fingerprint, points = checked(second, given), positions / second.cutoff
+    chemistry, best = Chemistry(second), NOTHING
     own = chemistry.fingerprints
     low, high = np.min(chemistry.table[chemistry.numbers]), np.max(chemistry.table)
     share = fingerprint[0] / np.sum(own.decay(points)) * (4 * np.pi / 3)
