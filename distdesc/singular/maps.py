@@ -32,6 +32,15 @@ class FeatureMap(Protocol):
         """
         ...
 
+    def scale(self) -> float:
+        """
+        How large responses to single neighbours are, in features per Å.
+
+        Where they cancel, as in crystals whose symmetry leaves no motion to be seen, what is left
+        is their rounding error, and must not be compared with itself.
+        """
+        ...
+
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """
         Responses ``J^T v`` to some motions, features in parts.
@@ -63,11 +72,15 @@ class Separate:
 
     def __init__(self, descriptor: Descriptor, own: Environments) -> None:
         kind = focused(descriptor, Point.of(own, 0))
-        self._jacobian = kind.jacobian(own).reshape(3 * len(own.vectors), -1)
+        self._jacobian = kind.jacobian(own).reshape(3 * len(own.vectors), kind.n_features)
 
     def gram(self) -> NDArray[np.float64]:
         """See FeatureMap.gram."""
         return _products(self._jacobian)
+
+    def scale(self) -> float:
+        """See FeatureMap.scale."""
+        return float(np.sqrt(np.max(np.sum(self._jacobian**2, axis=1), initial=0.0)))
 
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """See FeatureMap.responses."""
@@ -91,10 +104,15 @@ class Summed:
         elements = tuple(np.unique(one.numbers).tolist())
         found = pooled_by_atom(kind, one, elements=elements)
         self._jacobian = found.reshape(3 * len(one.numbers), -1)
+        self._descriptor, self._one = descriptor, one
 
     def gram(self) -> NDArray[np.float64]:
         """See FeatureMap.gram."""
         return _products(self._jacobian)
+
+    def scale(self) -> float:
+        """See FeatureMap.scale."""
+        return _largest_response(self._descriptor, self._one)
 
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """See FeatureMap.responses."""
@@ -118,7 +136,7 @@ class Stacked:
     def __init__(self, descriptor: Descriptor, one: Structures) -> None:
         self._n = len(one.numbers)
         self._environments = build_environments(one, 0, self._n, descriptor.cutoff)
-        self._descriptor = descriptor
+        self._descriptor, self._one = descriptor, one
 
     def gram(self) -> NDArray[np.float64]:
         """See FeatureMap.gram."""
@@ -131,6 +149,10 @@ class Stacked:
                 found = Separate(self._descriptor, own).gram()
             total += fold.T @ found.reshape(n, 3, n, 3).transpose(1, 3, 0, 2) @ fold
         return total.transpose(2, 0, 3, 1).reshape(3 * self._n, 3 * self._n)
+
+    def scale(self) -> float:
+        """See FeatureMap.scale."""
+        return _largest_response(self._descriptor, self._one)
 
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """See FeatureMap.responses."""
@@ -157,3 +179,10 @@ class Stacked:
 def _products(jacobian: NDArray[np.float64]) -> NDArray[np.float64]:
     found: NDArray[np.float64] = jacobian @ jacobian.T
     return found
+
+
+def _largest_response(descriptor: Descriptor, one: Structures) -> float:
+    """To a neighbour of the first centre of each element."""
+    _, firsts = np.unique(one.numbers, return_index=True)
+    centres = [build_environments(one, k, k + 1, descriptor.cutoff) for k in firsts]
+    return max(Separate(descriptor, own).scale() for own in centres)

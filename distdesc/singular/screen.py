@@ -14,6 +14,9 @@ from distdesc.singular.motions import rotations
 from distdesc.singular.sight import complement
 from distdesc.structures.environment import Environments
 
+ROUNDING = 1e-13
+"""Of terms that cancel, relative to the largest of them."""
+
 MAX_NUMBERS = 2**20
 """Of the matrices that are in memory at once, unless a single one has more."""
 
@@ -28,7 +31,11 @@ COARSE = 1e-2
 
 
 def singular_values(
-    gram: NDArray[np.float64], motions: NDArray[np.float64], responses: Responses
+    gram: NDArray[np.float64],
+    motions: NDArray[np.float64],
+    responses: Responses,
+    allowed: NDArray[np.float64] | None = None,
+    scale: float = 0.0,
 ) -> NDArray[np.float64]:
     """
     Singular values of a Jacobian J within the motions that are not trivial.
@@ -47,21 +54,28 @@ def singular_values(
         Trivial ones, orthonormal.
     responses : callable
         Gives ``J^T v`` of motions v, in parts.
+    allowed : ndarray, shape (3 n, a), float64, optional
+        Orthonormal motions that are looked at, such as totally symmetric ones; all if None.
+    scale : float
+        How large terms are that cancel in J, see `FeatureMap.scale`: what is below their rounding
+        error is zero.
 
     Returns
     -------
     ndarray, shape (3 n - k,), float64
-        From the largest, in features per Å; NaN if `gram` is not finite.
+        From the largest, in features per Å; NaN if `gram` is not finite. Less if not all motions
+        are looked at.
     """
-    basis = complement(motions)
+    basis = complement(motions) if allowed is None else allowed @ complement(allowed.T @ motions)
     if not np.all(np.isfinite(gram)):
         return np.full(basis.shape[1], np.nan)
     squares, vectors = np.linalg.eigh(basis.T @ gram @ basis)
     values: NDArray[np.float64] = np.sqrt(np.maximum(squares[::-1], 0.0))
-    if not _needs_more(values):
+    if not _needs_more(values, scale):
         return values
-    small = int(np.sum(values < COARSE * values[0]))
+    small = int(np.sum(values < COARSE * max(values[0], scale)))
     values[len(values) - small :] = _exact(responses(basis @ vectors[:, :small]), small)
+    values[values < ROUNDING * scale] = 0.0
     return np.sort(values)[::-1]
 
 
@@ -106,7 +120,7 @@ def _screened(
         for still in np.unique(n_still):
             numbers, motions = same[n_still == still], turns[n_still == still, still:]
             matrices = grams[starts[numbers][:, None] + np.arange(9 * n * n)]
-            matrices = matrices.reshape(-1, 3 * n, 3 * n)
+            matrices = matrices.reshape(len(numbers), 3 * n, 3 * n)
             for k, values in enumerate(_rough(matrices, motions)):
                 if _needs_more(values):
                     seen = Separate(descriptor, environments.part(numbers[k], numbers[k] + 1))
@@ -124,8 +138,8 @@ def _rough(grams: NDArray[np.float64], motions: NDArray[np.float64]) -> NDArray[
     return found
 
 
-def _needs_more(values: NDArray[np.float64]) -> bool:
-    return len(values) > 0 and bool(values[-1] < REFINED * values[0])
+def _needs_more(values: NDArray[np.float64], scale: float = 0.0) -> bool:
+    return len(values) > 0 and bool(values[-1] < REFINED * max(values[0], scale))
 
 
 def _slices(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -171,7 +171,8 @@ def _of_structures(
         one = batch.take(np.array([k]))
         motions = structure_motions(one.positions, one.cells[0], one.pbc[0])
         seen = kind(descriptor, one)
-        yield singular_values(seen.gram(), motions, seen.responses), motions.shape[1]
+        values = singular_values(seen.gram(), motions, seen.responses, scale=seen.scale())
+        yield values, motions.shape[1]
 
 
 def _collected(rows: Iterable[tuple[NDArray[np.float64], int]]) -> Spectra:

@@ -4,4 +4,5 @@ STAGES = {
     "decode": "distdesc.stages.decode:Decode",
     "fingerprint": "distdesc.stages.fingerprint:Fingerprint",
     "ingest": "distdesc.stages.ingest:Ingest",
+    "singular": "distdesc.stages.singular:Singular",
 }

@@ -1,0 +1,191 @@
+"""From all environments to the few that deserve a close look: cheap steps first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.singular.analysis import Analysis, Options, analyse
+from distdesc.singular.classify import Kind, symmetry_of
+from distdesc.singular.distance import estimate
+from distdesc.singular.maps import Separate
+from distdesc.singular.motions import ROTATIONS, trivial_motions
+from distdesc.singular.point import Point, as_environments
+from distdesc.singular.refine import Bounds
+from distdesc.singular.screen import singular_values
+from distdesc.singular.sight import Sight, focused
+from distdesc.singular.spectrum import NULL, Spectra, Summary, environment_spectra
+from distdesc.structures.environment import Environments
+from distdesc.symmetry.group import Symmetry
+
+
+@dataclass(frozen=True)
+class Screened:
+    """
+    What was found out about a batch of environments.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        Singular values of the environments as they are.
+    summary : Summary
+        Of these, but with the nulls of the environments as symmetric as they nearly are.
+    point_groups : list of str
+        Of the environments, as the descriptor can tell neighbours apart.
+    symmetry_nulls : ndarray, shape (n,), int32
+        Null motions that the group demands.
+    symmetric : ndarray, shape (n,), float64
+        Smallest singular value within totally symmetric motions, in features per Å; NaN where
+        there are none but trivial ones.
+    estimates : ndarray, shape (n,), float64
+        Estimated distance to a singular point of the same symmetry, in Å; NaN where it was not
+        asked for.
+    kinds : list of Kind or None
+        None where it takes a close look to tell, and none was taken.
+    flagged : ndarray, shape (n,), bool
+        Which deserve a close look.
+    analyses : dict of int to Analysis
+        Of those that were looked at.
+    """
+
+    spectra: Spectra
+    summary: Summary
+    point_groups: list[str]
+    symmetry_nulls: NDArray[np.int32]
+    symmetric: NDArray[np.float64]
+    estimates: NDArray[np.float64]
+    kinds: list[Kind | None]
+    flagged: NDArray[np.bool_]
+    analyses: dict[int, Analysis]
+
+
+def screen(
+    descriptor: Descriptor,
+    environments: Environments,
+    options: Options | None = None,
+    tolerance: float = NULL,
+    closely: bool = False,
+) -> Screened:
+    """
+    Find the environments that no symmetry, but the fingerprint itself makes singular, or nearly.
+
+    Every environment has its singular values and its symmetry found. Within totally symmetric
+    motions, they are those that are left without the nulls that symmetry demands: where the
+    smallest is below ``flag_ratio`` of the largest, even without the neighbours that fade near
+    the cutoff, the distance to a singular point is estimated. If that is below
+    ``flag_distance``, the environment is flagged.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map.
+    environments : Environments
+        Not modified.
+    options : Options, optional
+        When an environment is looked at closer, and how.
+    tolerance : float
+        Singular values below this, relative to the largest, are zero.
+    closely : bool
+        Whether flagged environments are analysed; see `analyse`.
+    """
+    options = options or Options()
+    points = [Point.of(environments, k) for k in range(len(environments))]
+    groups = [symmetry_of(descriptor, point, options.tolerance) for point in points]
+    hidden = np.array([group.expected_nulls("env") for group in groups], dtype=np.int32)
+    spectra = environment_spectra(descriptor, environments)
+    exact = _symmetrised(descriptor, points, groups, spectra)
+    summary = replace(spectra.summary(tolerance), n_nulls=exact.summary(tolerance).n_nulls)
+    symmetric = smallest_beyond(exact, hidden)
+    largest = summary.s_max
+    kinds: list[Kind | None] = [
+        Kind.UNRESOLVED if not size > 0 and len(point) else Kind.SYMMETRY if n else Kind.REGULAR
+        for point, size, n in zip(points, largest, hidden, strict=True)
+    ]
+    estimates = np.full(len(points), np.nan)
+    for k in np.flatnonzero(symmetric < options.flag_ratio * largest):
+        near = _Near(descriptor, points[k], groups[k], options.bounds)
+        if near.smallest() < options.flag_ratio * largest[k]:
+            estimates[k] = near.distance()
+        else:
+            kinds[k] = Kind.CUTOFF
+    flagged = estimates <= options.flag_distance
+    analyses = {}
+    for k in np.flatnonzero(flagged):
+        kinds[k] = None
+        if closely:
+            analyses[int(k)] = found = analyse(descriptor, points[k], options, groups[k])
+            kinds[k] = found.kind
+    names = [group.name for group in groups]
+    return Screened(
+        spectra, summary, names, hidden, symmetric, estimates, kinds, flagged, analyses
+    )  # fmt: skip
+
+
+def smallest_beyond(spectra: Spectra, hidden: NDArray[np.int32]) -> NDArray[np.float64]:
+    """
+    Smallest singular value of each row but for as many as symmetry makes zero.
+
+    At a symmetric point these are exactly zero, and the others are those within totally
+    symmetric motions.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        Of rows as symmetric as they are said to be.
+    hidden : ndarray, shape (n,), int32
+        Nulls that symmetry demands.
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+        In features per Å; NaN where none is left.
+    """
+    lengths = np.diff(spectra.offsets)
+    out = np.full(len(hidden), np.nan)
+    left = lengths > hidden
+    out[left] = spectra.values[(spectra.offsets[1:] - hidden - 1)[left]]
+    return out
+
+
+def _symmetrised(
+    descriptor: Descriptor, points: list[Point], groups: list[Symmetry], spectra: Spectra
+) -> Spectra:
+    """Spectra of the environments made exactly as symmetric as they nearly are."""
+    exact = [spectra.row(k) for k in range(len(points))]
+    counts = spectra.n_motions.copy()
+    moved = [k for k, group in enumerate(groups) if len(group.operations) > 1 and len(points[k])]
+    if moved:
+        places = [points[k].at(groups[k].symmetrised(points[k].vectors)) for k in moved]
+        found = environment_spectra(descriptor, as_environments(places))
+        for place, k in enumerate(moved):
+            exact[k], counts[k] = found.row(place), found.n_motions[place]
+    offsets = np.cumsum([0, *map(len, exact)], dtype=np.int64)
+    return Spectra(offsets, np.concatenate([np.empty(0), *exact]), counts)
+
+
+class _Near:
+    """One environment whose neighbours near the cutoff, which fade, stay where they are."""
+
+    def __init__(
+        self, descriptor: Descriptor, point: Point, group: Symmetry, bounds: Bounds
+    ) -> None:
+        self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
+        faded = np.linalg.norm(point.vectors, axis=1) > bounds.rim * descriptor.cutoff
+        symmetric = group.motions()
+        moves_faded = np.any(np.abs(symmetric[np.repeat(faded, 3)]) > 0, axis=0)
+        self.allowed = symmetric[:, ~moves_faded]
+
+    def smallest(self) -> float:
+        """Smallest singular value within totally symmetric motions, in features per Å."""
+        seen = Separate(self.descriptor, as_environments([self.point]))
+        trivial = trivial_motions(self.point.vectors, ROTATIONS)
+        values = singular_values(seen.gram(), trivial, seen.responses, self.allowed)
+        return float(values[-1]) if len(values) else np.inf
+
+    def distance(self) -> float:
+        """Estimated distance to a singular point of the same symmetry, in Å."""
+        kind = focused(self.descriptor, self.point)
+        return estimate(Sight(kind, self.point, self.allowed)).distance

@@ -1,0 +1,204 @@
+"""The stage that finds what a fingerprint does not see: singular values, symmetry, kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.errors import CampaignError, StructureError
+from distdesc.schema import ArraySpec, RowKind
+from distdesc.singular.analysis import Options
+from distdesc.singular.cascade import screen
+from distdesc.singular.screen import MAX_NUMBERS
+from distdesc.singular.spectrum import NULL
+from distdesc.singular.structure_screen import screen_structures
+from distdesc.stages.singular_rows import (
+    MOST_NEIGHBOURS,
+    common_columns,
+    common_specs,
+    environment_columns,
+    environment_specs,
+    structure_columns,
+    structure_specs,
+)
+from distdesc.stopwatch import Stopwatch
+from distdesc.structures.environment import Environments, single_environment
+from distdesc.structures.index import SourceIndex
+from distdesc.structures.neighbours import build_environments, warm_up
+from distdesc.structures.source import Source, Structures
+
+CHOICES = {"map": ("env", "sum", "stack"), "keep": ("summary", "full")}
+
+ROW_SECONDS = {"env": 1e-3, "sum": 5e-3, "stack": 1e-2, "closely": 2e-2}
+"""
+Of an environment, of a structure of some twenty atoms, and of an environment if the flagged are
+analysed.
+"""
+
+ROW_BYTES = 4096
+"""Of one row while it is computed: its symmetry, its singular values."""
+
+
+@dataclass(frozen=True)
+class Singular:
+    """
+    Sensitivity of the fingerprint of every environment, or structure, to motions of its atoms.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map; the job's ``[descriptor]``.
+    map : str
+        Whose features: ``"env"``, of each environment; ``"sum"``, of each structure, summed over
+        the centres of each element; ``"stack"``, of each structure, those of all centres.
+    keep : str
+        ``"summary"`` of the singular values, or ``"full"``: all of them.
+    tolerance : float
+        Singular values below this, relative to the largest, are zero.
+    flag_ratio : float
+        Where the smallest singular value that symmetry does not make zero is below this,
+        relative to the largest, an environment is looked at again; a structure is flagged.
+    flag_distance : float
+        An environment is flagged if it is estimated to be as near as this to a singular point,
+        in Å.
+    symmetry_tolerance : float
+        How far from symmetric a row may be to be taken for symmetric, in Å.
+    classify : bool
+        Whether flagged environments are followed to their singular point, which is classified,
+        and degenerate pairs are looked for.
+    seed : int
+        Of the starts of these searches.
+    """
+
+    descriptor: Descriptor
+    map: str = "env"
+    keep: str = "summary"
+    tolerance: float = NULL
+    flag_ratio: float = 1e-3
+    flag_distance: float = 0.1
+    symmetry_tolerance: float = 1e-3
+    classify: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, accepted in CHOICES.items():
+            if getattr(self, name) not in accepted:
+                raise CampaignError(
+                    f'{name} must be one of {", ".join(accepted)}, got "{getattr(self, name)}"'
+                )
+        for name in ("tolerance", "flag_ratio", "flag_distance", "symmetry_tolerance"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not isfinite(value) or value <= 0:
+                raise CampaignError(f"{name} must be a number > 0, got {value!r}")
+        if not isinstance(self.classify, bool):
+            raise CampaignError(f"classify must be true or false, got {self.classify!r}")
+        if self.classify and self.map != "env":
+            raise CampaignError(f'classify needs map = "env", got "{self.map}"')
+        if type(self.seed) is not int or self.seed < 0:
+            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        if not hasattr(self.descriptor, "jacobian"):
+            raise CampaignError(
+                f"[descriptor] must have a Jacobian, got {type(self.descriptor).__name__}"
+            )
+
+    @property
+    def row_kind(self) -> RowKind:
+        """See Stage.row_kind."""
+        return RowKind.ENVIRONMENT if self.map == "env" else RowKind.STRUCTURE
+
+    @property
+    def reads_records(self) -> bool:
+        """See Stage.reads_records."""
+        return False
+
+    @property
+    def validates(self) -> bool:
+        """See Stage.validates."""
+        return True
+
+    @property
+    def row_seconds(self) -> float:
+        """See Stage.row_seconds."""
+        return ROW_SECONDS["closely" if self.classify else self.map]
+
+    @property
+    def options(self) -> Options:
+        """When an environment is looked at closer."""
+        return Options(
+            flag_ratio=self.flag_ratio, flag_distance=self.flag_distance,
+            tolerance=self.symmetry_tolerance, seed=self.seed,
+        )  # fmt: skip
+
+    def outputs(self) -> tuple[ArraySpec, ...]:
+        """See Stage.outputs."""
+        full = self.keep == "full"
+        if self.map == "env":
+            own = environment_specs(self.descriptor.cutoff, full, self.classify)
+        else:
+            own = structure_specs(full)
+        return (*common_specs(), *own)
+
+    def resolve(self, source: Source, index: SourceIndex) -> Singular:
+        """See Stage.resolve: nothing depends on the data."""
+        return self
+
+    def warm_up(self) -> None:
+        """See Stage.warm_up."""
+        self.descriptor.warm_up()
+        warm_up()
+        number = self.descriptor.accepted_numbers[0]
+        screen(self.descriptor, single_environment(self.descriptor.cutoff / 4, number))
+
+    def working_memory(self, n_rows: int, max_atoms: int) -> int:
+        """See Stage.working_memory."""
+        coordinates = 3 * max_atoms
+        matrices = 4 * 8 * max(MAX_NUMBERS, coordinates**2)
+        features = self.descriptor.n_features
+        if self.map == "sum":
+            features *= len(self.descriptor.accepted_numbers)
+        return matrices + 3 * 8 * features * coordinates + ROW_BYTES * n_rows
+
+    def run(
+        self, batch: Structures, first: int, last: int, clock: Stopwatch
+    ) -> dict[str, NDArray[Any]]:
+        """See Stage.run."""
+        # BLAS with several threads rounds differently, and matrices are small.
+        with clock("kernel"), threadpool_limits(1, "blas"):
+            if self.map == "env":
+                return self._environments(batch, first, last)
+            return self._structures(batch.take(np.arange(first, last)))
+
+    def _environments(self, batch: Structures, first: int, last: int) -> dict[str, NDArray[Any]]:
+        environments = build_environments(batch, first, last, self.descriptor.cutoff)
+        full = self.keep == "full"
+        if full or self.classify:
+            _check_sizes(batch, environments)
+        found = screen(self.descriptor, environments, self.options, self.tolerance, self.classify)
+        columns = environment_columns(found, environments, full, self.classify)
+        return {**common_columns(found), **columns}
+
+    def _structures(self, batch: Structures) -> dict[str, NDArray[Any]]:
+        found = screen_structures(self.descriptor, batch, self.map, self.options, self.tolerance)
+        columns = structure_columns(found, batch, self.keep == "full")
+        return {**common_columns(found), **columns}
+
+
+def _check_sizes(batch: Structures, environments: Environments) -> None:
+    """Refuse structures with environments of more neighbours than can be stored."""
+    counts = np.diff(environments.offsets)
+    reasons = {}
+    for k in np.flatnonzero(counts > MOST_NEIGHBOURS):
+        owner = np.searchsorted(batch.offsets, environments.centres[k], side="right") - 1
+        reasons[int(owner)] = (
+            f"an environment has {counts[k]} neighbours, more than the {MOST_NEIGHBOURS} that "
+            "can be stored"
+        )
+    if reasons:
+        raise StructureError(reasons)

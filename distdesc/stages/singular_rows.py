@@ -1,0 +1,265 @@
+"""Arrays of the singular stage: what they are, and how they are filled."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.schema import ArraySpec, Ragged
+from distdesc.singular.analysis import Analysis
+from distdesc.singular.cascade import Screened
+from distdesc.singular.classify import Kind
+from distdesc.singular.spectrum import Spectra
+from distdesc.singular.structure_screen import ScreenedStructures
+from distdesc.structures.environment import Environments
+from distdesc.structures.source import Structures
+
+KINDS = {kind: code for code, kind in enumerate(Kind)}
+"""Code of each kind, as stored; -1 where it takes a close look, and none was taken."""
+
+MOST_NEIGHBOURS = 1024
+"""Of an environment whose neighbours are stored."""
+
+DENSITY = 0.05
+"""Atoms per Å³, as in molecules; condensed matter has twice as many."""
+
+FLAGGED_SHARE = 0.1
+"""Of the environments, to project sizes."""
+
+NAN = float("nan")
+
+Columns = dict[str, NDArray[Any]]
+
+
+def common_specs() -> tuple[ArraySpec, ...]:
+    """Arrays of all rows, whatever they are of."""
+    codes = {"codes": {kind.value: code for kind, code in KINDS.items()}}
+    return (
+        ArraySpec("s_min", "<f8", unit="1/Å", fill=NAN,
+                  description="Smallest singular value but for trivial motions."),
+        ArraySpec("s_max", "<f8", unit="1/Å", fill=NAN, description="Largest singular value."),
+        ArraySpec("ratio", "<f8", fill=NAN, description="Smallest singular value to the largest."),
+        ArraySpec("gap", "<f8", fill=NAN,
+                  description="Largest ratio of one singular value to the next."),
+        ArraySpec("gap_position", "<i4", description="Singular values above the gap."),
+        ArraySpec("n_nulls", "<i4", description="Singular values that are zero, once the row is "
+                  "made as symmetric as it nearly is."),
+        ArraySpec("n_motions", "<i4", description="Trivial motions set aside."),
+        ArraySpec("symmetry_nulls", "<i4", description="Nulls that symmetry demands."),
+        ArraySpec("point_group", "string", fill="", description="Schoenflies symbol."),
+        ArraySpec("s_min_symmetric", "<f8", unit="1/Å", fill=NAN,
+                  description="Smallest singular value but for those that symmetry makes zero."),
+        ArraySpec("kind", "|i1", fill=-1, attributes=codes,
+                  description="What is not seen and why; -1 if it takes a close look to tell."),
+        ArraySpec("flagged", "|i1", fill=-1, description="Whether a close look is due: 1 or 0."),
+    )  # fmt: skip
+
+
+def environment_specs(cutoff: float, full: bool, closely: bool) -> tuple[ArraySpec, ...]:
+    """
+    Arrays of environments only.
+
+    Parameters
+    ----------
+    cutoff : float
+        Of the descriptor, in Å.
+    full : bool
+        Whether all singular values are kept.
+    closely : bool
+        Whether flagged environments are analysed.
+    """
+    expected = DENSITY * 4 / 3 * pi * cutoff**3 * (1.0 if full else FLAGGED_SHARE)
+    near = Ragged("neighbour", MOST_NEIGHBOURS, min(max(1.0, expected), MOST_NEIGHBOURS))
+    found = [
+        ArraySpec("number", "|u1", description="Atomic number of each centre."),
+        ArraySpec("d_est", "<f8", unit="Å", fill=NAN, description="Estimated distance to a "
+                  "singular point, where it was not ruled out; infinite if none is in sight."),
+    ]  # fmt: skip
+    if full or closely:
+        what = "Neighbours of each environment" + ("." if full else " that was looked at closely.")
+        found.append(ArraySpec("n_neighbours", "<i4", description=what))
+    if full:
+        found.append(_values_spec(near))
+    return (*found, *(_close_specs(near) if closely else ()))
+
+
+def structure_specs(full: bool) -> tuple[ArraySpec, ...]:
+    """
+    Arrays of whole structures only.
+
+    Parameters
+    ----------
+    full : bool
+        Whether all singular values are kept.
+    """
+    count = ArraySpec("n_atoms", "<i4", description="Atoms of each structure.")
+    return (count, _values_spec(Ragged())) if full else (count,)
+
+
+def _values_spec(ragged: Ragged) -> ArraySpec:
+    return ArraySpec(
+        "singular_values", "<f8", (3,), ("place",), "1/Å", NAN, ragged,
+        description=f"From the largest, three for each {ragged.item}; NaN after the last.",
+    )  # fmt: skip
+
+
+def _close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
+    def vectors(name: str, description: str) -> ArraySpec:
+        return ArraySpec(name, "<f8", (3,), ("xyz",), "Å", NAN, near, description)
+
+    kinds = {"kinds": [kind.value for kind in Kind]}
+    return (
+        ArraySpec("distance", "<f8", unit="Å", fill=NAN, description="Distance of the singular "
+                  "point that was found; infinite if there is none."),
+        ArraySpec("point_group_there", "string", fill="", description="Of that point."),
+        ArraySpec("null_counts", "<i4", (len(Kind),), ("kind",), attributes=kinds,
+                  description="Null motions of that point, by kind."),
+        ArraySpec("reason", "string", fill="", description="What the kind was concluded from."),
+        ArraySpec("pair_residual", "<f8", fill=NAN, description="Relative difference of the "
+                  "fingerprints of the degenerate pair."),
+        ArraySpec("pair_misfit", "<f8", unit="Å", fill=NAN, description="How different the pair "
+                  "is in its best alignment."),
+        ArraySpec("neighbour_number", "|u1", ragged=near, description="Atomic number."),
+        vectors("neighbour", "From the centre."),
+        vectors("singular_point", "Where the neighbours are at the singular point."),
+        ArraySpec("null_motion", "<f8", (3,), ("xyz",), "1", NAN, near,
+                  description="Motion that is not seen there, of length one in all."),
+        vectors("pair_first", "One of two environments with the same fingerprint."),
+        vectors("pair_second", "The other."),
+    )  # fmt: skip
+
+
+def common_columns(found: Screened | ScreenedStructures) -> Columns:
+    """
+    Columns of `common_specs`.
+
+    Parameters
+    ----------
+    found : Screened or ScreenedStructures
+        Rows of one batch.
+    """
+    kinds = [-1 if kind is None else KINDS[kind] for kind in found.kinds]
+    return {
+        **{name: getattr(found.summary, name) for name in
+           ("s_min", "s_max", "ratio", "gap", "gap_position", "n_nulls")},
+        "n_motions": found.spectra.n_motions,
+        "symmetry_nulls": found.symmetry_nulls,
+        "point_group": np.array(found.point_groups, dtype=object),
+        "s_min_symmetric": found.symmetric,
+        "kind": np.array(kinds, dtype=np.int8),
+        "flagged": found.flagged.astype(np.int8),
+    }  # fmt: skip
+
+
+def environment_columns(
+    found: Screened, environments: Environments, full: bool, closely: bool
+) -> Columns:
+    """
+    Columns of `environment_specs`.
+
+    Parameters
+    ----------
+    found : Screened
+        Rows of one batch.
+    environments : Environments
+        The same.
+    full, closely : bool
+        What is stored.
+    """
+    columns: Columns = {"number": environments.centre_numbers.astype(np.uint8),
+                        "d_est": found.estimates}  # fmt: skip
+    counts = np.diff(environments.offsets).astype(np.int32)
+    if not full:
+        counts[[k for k in range(len(counts)) if k not in found.analyses]] = 0
+    if full or closely:
+        columns["n_neighbours"] = counts
+    if full:
+        columns["singular_values"] = padded_values(found.spectra, counts)
+    if closely:
+        columns |= _analysis_columns(found.analyses, len(counts))
+        columns |= _neighbour_columns(found.analyses, environments, counts)
+    return columns
+
+
+def structure_columns(found: ScreenedStructures, batch: Structures, full: bool) -> Columns:
+    """
+    Columns of `structure_specs`.
+
+    Parameters
+    ----------
+    found : ScreenedStructures
+        Rows of one batch.
+    batch : Structures
+        The same.
+    full : bool
+        Whether all singular values are stored.
+    """
+    counts = np.diff(batch.offsets).astype(np.int32)
+    columns: Columns = {"n_atoms": counts}
+    if full:
+        columns["singular_values"] = padded_values(found.spectra, counts)
+    return columns
+
+
+def padded_values(spectra: Spectra, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+    """
+    Singular values in threes.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        Of some rows.
+    counts : ndarray, shape (n,), int32
+        Atoms or neighbours of each row, three values each.
+
+    Returns
+    -------
+    ndarray, shape (sum of counts, 3), float64
+        In features per Å; NaN after the last value of each row.
+    """
+    out = np.full((int(np.sum(counts)), 3), np.nan)
+    starts = 3 * (np.cumsum(counts) - counts)
+    lengths = np.diff(spectra.offsets)
+    places = np.arange(spectra.offsets[-1]) - np.repeat(spectra.offsets[:-1], lengths)
+    out.reshape(-1)[np.repeat(starts, lengths) + places] = spectra.values
+    return out
+
+
+def _analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
+    columns: Columns = {
+        name: np.full(n, np.nan) for name in ("distance", "pair_residual", "pair_misfit")
+    }
+    columns |= {name: np.full(n, "", dtype=object) for name in ("point_group_there", "reason")}
+    columns["null_counts"] = np.zeros((n, len(Kind)), dtype=np.int32)
+    for k, analysis in analyses.items():
+        columns["distance"][k] = analysis.distance
+        columns["point_group_there"][k] = analysis.group_there
+        columns["reason"][k] = analysis.reason
+        for kind, count in analysis.counts.items():
+            columns["null_counts"][k, KINDS[kind]] = count
+        if analysis.pair is not None:
+            columns["pair_residual"][k] = analysis.pair.residual
+            columns["pair_misfit"][k] = analysis.pair.misfit
+    return columns
+
+
+def _neighbour_columns(
+    analyses: dict[int, Analysis], environments: Environments, counts: NDArray[np.int32]
+) -> Columns:
+    stored = np.repeat(counts > 0, np.diff(environments.offsets))
+    names = ("singular_point", "null_motion", "pair_first", "pair_second")
+    columns: Columns = {name: np.full((int(np.sum(stored)), 3), np.nan) for name in names}
+    columns["neighbour"] = environments.vectors[stored]
+    columns["neighbour_number"] = environments.numbers[stored].astype(np.uint8)
+    ends = np.cumsum(counts)
+    for k, analysis in analyses.items():
+        own = slice(int(ends[k] - counts[k]), int(ends[k]))
+        columns["singular_point"][own] = analysis.point.vectors
+        columns["null_motion"][own] = analysis.motion
+        if analysis.pair is not None:
+            columns["pair_first"][own] = analysis.pair.first.vectors
+            columns["pair_second"][own] = analysis.pair.second.vectors
+    return columns
