@@ -172,7 +172,7 @@ def analyse(
         return _concluded(start, descriptor, here, 0.0, options)
     smallest = float(guess.singular.ratios[-1]) if len(guess.singular.values) else np.inf
     if guess.distance > options.flag_distance and smallest > options.flag_ratio:
-        return _unflagged(start, here, ratio <= options.flag_ratio)
+        return _unflagged(start, here, ratio <= options.flag_ratio or bool(np.all(here.faded)))
     found = nearest(
         free, options.bounds, options.kicks, spread=min(max(guess.distance, SHORTEST), LONGEST),
         seed=options.seed, enough=SURELY * guess.distance,

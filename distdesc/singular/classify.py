@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.ladder import alike, body_order, larger, of_order, weights_of
+from distdesc.singular.motions import ROTATIONS, trivial_motions
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.sight import focused
+from distdesc.singular.sight import complement, focused
 from distdesc.singular.tuples import class_rows
 from distdesc.symmetry.finder import find_symmetry
 from distdesc.symmetry.group import Symmetry
@@ -21,6 +22,9 @@ from distdesc.symmetry.group import Symmetry
 SEEN = 1e-6
 """Response to a motion, relative to the largest response to any, that counts as seen."""
 
+
+CARRIED = 1e-3
+"""Part of a unit motion among neighbours that have not faded, below which it is not theirs."""
 
 MOST_AT_ONCE = 4
 """Neighbours that are tried at once for any descriptor, and two more than its own."""
@@ -131,14 +135,17 @@ def classify(
     rest, others = _split(nulls, symmetric.T @ nulls, 0.5)
     if others.shape[1]:
         motions[Kind.SYMMETRY] = others
-    if faded is not None:
-        cut, rest = _split(rest, rest[np.repeat(faded, 3)], 0.5)
+    there = np.ones(len(point), dtype=bool) if faded is None else ~faded
+    if not np.all(there):
+        rest, cut = _split(rest, _among(point.vectors, rest, there), CARRIED)
         if cut.shape[1]:
             motions[Kind.CUTOFF] = cut
-    said, tests = [], _tests(descriptor, point)
+    core = replace(point, vectors=point.vectors[there], numbers=point.numbers[there])
+    rows = np.repeat(there, 3)
+    said, tests = [], _tests(descriptor, core)
     while rest.shape[1] and (test := next(tests, None)) is not None:
         kind, what, jacobian = test
-        seen, rest = _split(rest, jacobian.T @ rest, SEEN * _size(jacobian))
+        seen, rest = _split(rest, jacobian.T @ rest[rows], SEEN * _size(jacobian))
         if seen.shape[1]:
             motions[kind] = np.hstack([motions.get(kind, seen[:, :0]), seen])
             said.append(f"{seen.shape[1]} seen by {what}")
@@ -148,11 +155,19 @@ def classify(
     return Classification(motions, "; ".join(said))
 
 
+def _among(
+    vectors: NDArray[np.float64], motions: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What some motions are among the chosen neighbours, apart from rotations of these."""
+    inner = complement(trivial_motions(vectors[chosen], ROTATIONS))
+    found: NDArray[np.float64] = inner.T @ motions[np.repeat(chosen, 3)]
+    return found
+
+
 def _tests(descriptor: Descriptor, point: Point) -> Iterator[tuple[Kind, str, NDArray[np.float64]]]:
     """What may see a motion, one after the other, and what it means if it does."""
     order = body_order(descriptor)
-    bigger = larger(descriptor, point)
-    if bigger is not None:
+    for bigger in larger(descriptor, point):
         yield Kind.TRUNCATION, "a larger basis", _jacobian(bigger, point)
     if not order:
         return
@@ -195,6 +210,8 @@ def _split(
     motions: NDArray[np.float64], responses: NDArray[np.float64], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Motions turned so that some have responses above a threshold, and the others have not."""
+    if 0 in responses.shape:
+        return motions[:, :0], motions
     triangle = np.linalg.qr(responses, mode="r")
     _, sizes, right = np.linalg.svd(triangle, full_matrices=True)
     n_seen = int(np.sum(sizes > threshold))

@@ -29,7 +29,6 @@ ORDERS: dict[type, int] = {
     FeatomicSoap: 2,
     DscribeSoap: 2,
     Bispectrum: 3,
-    MomentInvariants: 3,
     Trispectrum: 4,
 }
 """How many neighbours at once a descriptor correlates: factors of a product of densities."""
@@ -61,23 +60,25 @@ PEERS = (FeatomicSoap, DscribeSoap)
 
 def body_order(descriptor: Descriptor) -> int:
     """
-    Say how many neighbours at once a descriptor correlates; 0 if that is not known.
+    Say how many neighbours at once a descriptor correlates at most; 0 if that is not known.
 
     Parameters
     ----------
     descriptor : Descriptor
         Any.
     """
+    if isinstance(descriptor, MomentInvariants):
+        return max(len(invariant.tensors) for invariant in descriptor.invariant_list())
     return ORDERS.get(type(descriptor), 0)
 
 
-def larger(descriptor: Descriptor, point: Point) -> Descriptor | None:
+def larger(descriptor: Descriptor, point: Point) -> tuple[Descriptor, ...]:
     """
     Return the same kind of descriptor in a larger basis, for one environment.
 
     Spectra get two more radial functions and four more momenta, power spectra as many momenta as
-    n neighbours at one distance need, ``2 n - 3``, and moment invariants two more orders and the
-    full set; each as far as its limits and its length allow.
+    n neighbours at one distance need, ``2 n - 3``, and moment invariants two more orders, in the
+    same set and in the full one; each as far as its limits and its length allow.
 
     Parameters
     ----------
@@ -88,25 +89,24 @@ def larger(descriptor: Descriptor, point: Point) -> Descriptor | None:
 
     Returns
     -------
-    Descriptor or None
-        None if there is none that is larger, or none is known.
+    tuple of Descriptor
+        Empty if there is none that is larger, or none is known.
     """
     kind: Any = focused(descriptor, point)
+    made: list[Descriptor | None] = []
     if isinstance(kind, MomentInvariants):
         order = min(MAX_ORDER, kind.order + 2)
-        made: Descriptor = replace(kind, order=order, invariants="full")
-        return None if made == kind else made
-    if body_order(kind) == 2:
+        made = [replace(kind, order=order, invariants=s) for s in (kind.invariants, "full")]
+    elif body_order(kind) == 2:
         l_max = min(MOST_L, max(kind.l_max + 4, 2 * len(point) - 3))
-        made = replace(kind, n_max=min(MOST_N, max(kind.n_max + 2, 6)), l_max=l_max)
-        return None if made == kind else made
-    if isinstance(kind, RadialSpectrum):
-        return replace(kind, n_max=MOST_N) if kind.n_max < MOST_N else None
-    if isinstance(kind, CorrelationSpectrum):
+        made = [replace(kind, n_max=min(MOST_N, max(kind.n_max + 2, 6)), l_max=l_max)]
+    elif isinstance(kind, RadialSpectrum):
+        made = [replace(kind, n_max=MOST_N)]
+    elif isinstance(kind, CorrelationSpectrum):
         sizes = ((min(MOST_N, kind.n_max + n), min(MOST_L, kind.l_max + l)) for n, l in GROWTH)
-        grown = (replace_sizes(kind, n, l) for n, l in sizes if (n, l) != (kind.n_max, kind.l_max))
-        return next(_affordable(grown), None)
-    return None
+        grown = (replace_sizes(kind, *size) for size in sizes)
+        made = [next(_affordable(d for d in grown if d != kind), None)]
+    return tuple(dict.fromkeys(d for d in made if d is not None and d != kind))
 
 
 def of_order(descriptor: Descriptor, point: Point, order: int) -> Descriptor | None:
@@ -177,7 +177,7 @@ def weights_of(descriptor: Descriptor, point: Point) -> NDArray[np.float64] | No
     if isinstance(kind, DensityExpansion):
         return kind.mixing()[point.numbers]
     table: NDArray[np.float64] = kind.weight_table()
-    return table[point.numbers].reshape(len(point), -1)
+    return table[point.numbers].reshape(len(point), table.size // len(table))
 
 
 def alike(descriptor: Descriptor, point: Point) -> NDArray[np.int32]:

@@ -14,11 +14,14 @@ from distdesc.singular.point import Point, moved
 from distdesc.singular.refine import Bounds
 from distdesc.singular.sight import Sight, complement
 
-SEPARATIONS = (0.2, 0.3, 0.12, 0.06, 0.03)
+SEPARATIONS = (0.2, 0.12, 0.06, 0.03, 0.015, 0.008)
 """Of the two environments along the null motion, in Å, in the order in which they are tried."""
 
+LEAST_GROWTH = 1.1
+"""Smallest factor by which a pair that was found is still drawn further apart."""
+
 ENOUGH = 0.05
-"""In Å: a pair that differs by as much is taken, and no other separation tried."""
+"""In Å: a pair that differs by as much is taken, and drawn no further apart."""
 
 EQUAL = 1e-10
 """Largest difference of fingerprints, relative to their length, that counts as none."""
@@ -26,7 +29,11 @@ EQUAL = 1e-10
 DIFFERENT = 0.1
 """Smallest misfit of a pair, relative to its separation: less is the same environment again."""
 
+ROUNDING = 1e-15
+"""Relative difference of fingerprints that is no longer made smaller."""
+
 ITERATIONS = 40
+"""To make fingerprints equal, at most."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ def find_pair(
     To second order, ``x + e v`` and ``x - e v`` have the same fingerprint if ``J v = 0``. Both
     ends are moved, as little as possible and the separation along v kept, until the fingerprints
     are equal to rounding. Ends that turn out to be the same environment in another orientation,
-    or with like neighbours exchanged, are no pair.
+    or with like neighbours exchanged, are no pair; nearer to the singular point there may be one,
+    which is then drawn apart step by step.
 
     Parameters
     ----------
@@ -79,56 +87,67 @@ def find_pair(
     Returns
     -------
     Pair or None
-        The first that differs clearly, or the one that differs most; None if no separation leads
-        to one, because there are none nearby.
+        None if no separation leads to one, because there are none nearby.
     """
     bounds = bounds or Bounds()
     start = sight.point.vectors.ravel()
+    tries = (_pair(sight, bounds, (start, separation / 2 * motion)) for separation in separations)
+    pair = next((found for found in tries if found is not None), None)
+    growth = 2.0
+    while pair is not None and pair.misfit < ENOUGH and growth > LEAST_GROWTH:
+        ends = pair.first.vectors.ravel(), pair.second.vectors.ravel()
+        middle, half = (ends[0] + ends[1]) / 2, (ends[0] - ends[1]) / 2
+        further = _pair(sight, bounds, (start + growth**2 * (middle - start), growth * half))
+        if further is not None and further.misfit > pair.misfit:
+            pair = further
+        else:
+            growth = float(np.sqrt(growth))
+    return pair
+
+
+def _pair(
+    sight: Sight, bounds: Bounds, ends: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> Pair | None:
+    """Pair near ends that are given by their middle and half of their difference."""
+    found = _equalised(sight, bounds, *ends)
+    if found is None:
+        return None
+    first, second, residual = (sight.point.at(found[0]), sight.point.at(found[1]), found[2])
+    reflections = not sight.descriptor.parity_odd
     labels = alike(sight.descriptor, sight.point)
-    best: Pair | None = None
-    for separation in separations:
-        ends = _equalised(sight, bounds, start, separation / 2 * motion)
-        if ends is None:
-            continue
-        first, second, residual = ends
-        different = misfit(
-            first.reshape(-1, 3), second.reshape(-1, 3), labels, not sight.descriptor.parity_odd
-        )
-        if different > max(DIFFERENT * separation, best.misfit if best else 0.0):
-            best = Pair(sight.point.at(first), sight.point.at(second), residual, different)
-        if best is not None and best.misfit >= ENOUGH:
-            break
-    return best
+    different = misfit(first.vectors, second.vectors, labels, reflections)
+    if different <= DIFFERENT * 2 * np.linalg.norm(ends[1]):
+        return None
+    return Pair(first, second, residual, different)
 
 
 def _equalised(
-    sight: Sight, bounds: Bounds, start: NDArray[np.float64], half: NDArray[np.float64]
+    sight: Sight, bounds: Bounds, middle: NDArray[np.float64], half: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-    """Ends with equal fingerprints near ``start + half`` and ``start - half``; None if none."""
+    """Ends with equal fingerprints near ``middle + half`` and ``middle - half``; None if none."""
+    start = sight.point.vectors.ravel()
     middles = sight.motions(start)
     halves = middles @ complement(middles.T @ half[:, None] / np.linalg.norm(half))
-    middle, damping = start, 0.0
+    n, damping = middles.shape[1], 0.0
     ends = np.stack([middle + half, middle - half])
     difference, size = _difference(sight, ends)
     residual = float(np.linalg.norm(difference)) / size
     for _ in range(ITERATIONS):
-        if residual < 1e-15:
+        if residual < ROUNDING:
             break
         one, other = sight.jacobians(ends)
         slopes = np.vstack([middles.T @ (one - other), halves.T @ (one + other)])
         step = _damped(slopes, difference, damping)
-        if np.linalg.norm(step) > bounds.step:
-            step *= bounds.step / np.linalg.norm(step)
-        wanted_middle = middle - middles @ step[: middles.shape[1]]
-        wanted_half = half - halves @ step[middles.shape[1] :]
-        wanted = np.stack([wanted_middle + wanted_half, wanted_middle - wanted_half])
+        step *= min(1.0, bounds.step / max(float(np.linalg.norm(step)), 1e-300))
+        ahead = middle - middles @ step[:n], half - halves @ step[n:]
+        wanted = np.stack([ahead[0] + ahead[1], ahead[0] - ahead[1]])
         if not all(bounds.admit(start, end, sight.descriptor.cutoff) for end in wanted):
             return None
-        new_difference, new_size = _difference(sight, wanted)
-        new = float(np.linalg.norm(new_difference)) / new_size
+        new_difference, size = _difference(sight, wanted)
+        new = float(np.linalg.norm(new_difference)) / size
         if new < residual:
-            middle, half, ends = wanted_middle, wanted_half, wanted
-            difference, residual, damping = new_difference, new, damping / 10
+            (middle, half), ends, damping = ahead, wanted, damping / 10
+            difference, residual = new_difference, new
         elif residual < EQUAL or damping > 1:
             break
         else:
