@@ -22,9 +22,8 @@ def expected_nulls(symmetry: Symmetry, map: str = "env") -> int:
     Whatever is not totally symmetric is not seen, so that ``env`` and ``sum`` have
     d - (n_A1 - t_A1) nulls: d motions in all without the trivial ones, and n_A1 totally symmetric
     ones of which t_A1 are trivial. A ``stack`` sees what is totally symmetric under the
-    stabiliser of any of its atoms; the rest is what all of these projections turn into rigid
-    motions. As every irreducible motion is seen either wholly or not at all, that is counted
-    exactly.
+    stabiliser of any of its atoms: those irreducible motions that the permutations of the atoms
+    hold as well.
 
     For fingerprints that tell mirror images apart, take those of `Symmetry.proper`. A fingerprint
     may have more nulls than these: it may be incomplete, or see less than the whole structure.
@@ -53,6 +52,8 @@ def expected_nulls(symmetry: Symmetry, map: str = "env") -> int:
     if map not in MAPS or (map == "env" and symmetry.periodic):
         accepted = ", ".join(MAPS[1:] if symmetry.periodic else MAPS)
         raise CampaignError(f"map must be one of {accepted}, got {map!r}")
+    if len(symmetry) == 0:
+        return 0
     polar = np.trace(symmetry.operations, axis1=1, axis2=2)
     n_motions = 3 * len(symmetry) - symmetry.n_rotations
     if map == "stack":
@@ -78,9 +79,9 @@ def _seen_by_stack(symmetry: Symmetry) -> int:
     """
     Motions that some atom's stabiliser leaves unchanged, but for rigid ones.
 
-    The sum over all atoms of the projections onto what their stabilisers keep is a sum over the
-    operations with one weight per conjugacy class. So it multiplies each irreducible motion by a
-    number, which is zero where nothing is seen, and one over its dimension or more elsewhere.
+    They are those irreducible motions μ of which the permutations of atoms hold n_μ > 0 copies.
+    With the character χ of the permutations, the number of atoms that stay, |G|⁻¹ Σ χ(g) D(g)
+    multiplies them by n_μ over their dimension, and all others by zero.
     """
     n = len(symmetry)
     if np.any(symmetry.sites != np.arange(n)):
@@ -88,8 +89,8 @@ def _seen_by_stack(symmetry: Symmetry) -> int:
         raise CampaignError(
             f"a stack needs atoms apart, but {symmetry.sites[k]} and {k} are like and coincide"
         )
-    fixes = symmetry.permutations == np.arange(n)
-    weights = np.sum(fixes / np.sum(fixes, axis=0), axis=1)
+    unmoved = np.sum(symmetry.permutations == np.arange(n), axis=1)
+    weights = unmoved / len(symmetry.operations)
     total = np.zeros((n, 3, n, 3))
     for g in np.flatnonzero(weights):
         total[symmetry.permutations[g], :, np.arange(n)] += weights[g] * symmetry.operations[g]

@@ -209,6 +209,11 @@ def test_environments_with_coincident_atoms_hide_their_difference():
         symmetry.expected_nulls("stack")
 
 
+def test_no_atom_hides_nothing():
+    nothing = find_symmetry(np.empty((0, 3)), [])
+    assert [nothing.expected_nulls(map) for map in ("env", "sum", "stack")] == [0, 0, 0]
+
+
 def test_questions_without_an_answer_are_refused():
     symmetry = find_symmetry(np.eye(3), [1, 1, 1])
     with pytest.raises(CampaignError, match="one of env, sum, stack, got 'mean'"):
