@@ -23,7 +23,7 @@ def refine(
     x: NDArray[np.float64],
     goal: float,
     most_steps: int,
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[NDArray[np.float64], float, int]:
     """
     Lower a sum of squares by Levenberg and Marquardt's method, with singular values.
 
@@ -50,16 +50,20 @@ def refine(
         The lowest point found.
     cost : float
         Sum of squares there.
+    steps : int
+        Singular value decompositions that it took.
     """
     off = residuals(x)
     cost = float(off @ off)
     damping, history = FIRST, [cost]
-    for _ in range(most_steps):
+    steps = 0
+    while steps < most_steps:
         if not goal < cost < np.inf:
             break
         jacobian = slopes(x)
         if not np.all(np.isfinite(jacobian)):
             break
+        steps += 1
         factors, roots, turn, sizes = _decomposed(jacobian, off)
         while True:
             trial = x - (turn.T @ (roots / (roots**2 + damping) * factors)) / sizes
@@ -69,13 +73,13 @@ def refine(
                 break
             damping *= 8
             if damping > LARGEST:
-                return x, cost
+                return x, cost, steps
         settled = lower < SETTLED and lower > 0.5 * cost
         x, off, cost, damping = trial, moved, lower, max(0.1 * damping, SMALLEST)
         history.append(cost)
         if settled or (len(history) > PATIENCE and cost > 0.5 * history[-1 - PATIENCE]):
             break
-    return x, cost
+    return x, cost, steps
 
 
 def _decomposed(

@@ -12,8 +12,8 @@ from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.density import tensors
 from distdesc.descriptors.invariants import ContractionTable, Invariant, Tensor, contraction_table
 
-LEAST_NORM = 1e-7
-"""Of a tensor, relative to the total weight, below which it does not count for less."""
+LEAST_LENGTH = 1e-7
+"""Of a tensor, relative to the total weight, that counts."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,45 @@ class Levels:
         )
         self._squares = np.array([level.features[g] for level in self.members for g in
                                   np.diag(level.grams)])  # fmt: skip
-        self._roots = np.array([np.sqrt(level.width) for level in self.members for _ in
-                                level.grams])  # fmt: skip
+        self._owners = np.array([level.l for level in self.members for _ in level.grams])
+        self._roots = np.sqrt(2 * self._owners + 1)
 
     def __getitem__(self, l: int) -> Level:
         return self.members[l]
 
-    def scales(self, fingerprint: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def lengths(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Length of every tensor, level by level.
+
+        Parameters
+        ----------
+        fingerprint : ndarray, shape (n_features,), float64
+            It tells their squares.
+        """
+        squares = fingerprint[self._squares] * self._roots
+        squares[: len(self[0].moments)] = fingerprint[self[0].features] ** 2
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+    def least(self, fingerprint: NDArray[np.float64], small: float) -> NDArray[np.float64]:
+        """
+        Length of a tensor of each level below which it does not count.
+
+        Parameters
+        ----------
+        fingerprint : ndarray, shape (n_features,), float64
+            It tells the length of every tensor.
+        small : float
+            What is small, compared with the tensors of any higher level.
+        """
+        lengths = self.lengths(fingerprint)
+        largest = np.zeros(self.order + 1)
+        np.maximum.at(largest, self._owners, lengths)
+        higher = np.append(np.maximum.accumulate(largest[:0:-1])[::-1], 0.0)
+        return np.asarray(np.maximum(small * higher, LEAST_LENGTH * abs(fingerprint[0])))
+
+    def scales(
+        self, fingerprint: NDArray[np.float64], least: NDArray[np.float64]
+    ) -> list[NDArray[np.float64]]:
         """
         For each level, what its features are to be multiplied with to be of order one.
 
@@ -139,11 +171,11 @@ class Levels:
         ----------
         fingerprint : ndarray, shape (n_features,), float64
             It tells the length of every tensor.
+        least : ndarray, shape (order + 1,), float64
+            See `least`.
         """
-        squares = fingerprint[self._squares] * self._roots
-        squares[: len(self[0].moments)] = fingerprint[self[0].features] ** 2
-        least = LEAST_NORM * abs(fingerprint[0])
-        inverse = np.append(1 / np.sqrt(np.maximum(squares, least**2)), 1.0)
+        lengths = np.maximum(self.lengths(fingerprint), least[self._owners])
+        inverse = np.append(1 / lengths, 1.0)
         return [np.prod(inverse[level.factors], axis=1) for level in self.members]
 
 

@@ -17,8 +17,8 @@ from distdesc.descriptors.selection import full_set
 CUTS = (1e-9, 1e-7, 1e-5, 1e-3)
 """What counts as zero among the singular values of linear equations, relative."""
 
-NOTHING = 1e-8
-"""Length of a tensor that is none, relative to the total weight."""
+SMALL = (0.0, 1e-6, 1e-4, 1e-2)
+"""Length of a tensor that is none, relative to those of higher levels, for each of these."""
 
 ROUNDING = 1e-12
 """Error of a feature, relative to the tensors in it, that leaves nothing to mend."""
@@ -34,6 +34,34 @@ STARTS = 4
 
 CLOSE = 0.1
 """Error of a level, completed by itself, from which all levels together may follow."""
+
+
+@dataclass
+class Effort:
+    """
+    Arithmetic so far: a clock that tells the same on every machine.
+
+    Parameters
+    ----------
+    limit : float
+        Multiplications and additions to give up at.
+    spent : float
+        Those so far, roughly.
+    """
+
+    limit: float = np.inf
+    spent: float = 0.0
+
+    def spend(self, steps: int, m: int, n: int) -> None:
+        """
+        Add steps of `refine`.
+
+        Parameters
+        ----------
+        steps, m, n : int
+            How many, of how many residuals and unknowns.
+        """
+        self.spent += steps * (2.0 * m * n**2 + 20.0 * n**3)
 
 
 class March:
@@ -63,6 +91,7 @@ class March:
         rung: int,
         noise: float,
         rng: np.random.Generator | None,
+        effort: Effort,
     ) -> NDArray[np.float64] | None:
         """
         Moments that have a fingerprint, shape (n_moments(order),), in a frame of their own.
@@ -77,21 +106,26 @@ class March:
             Relative error of the features to expect.
         rng : numpy.random.Generator or None
             Of the completions; None to do without.
+        effort : Effort
+            To add to.
 
         Returns
         -------
         ndarray or None
             None if a level could not be solved.
         """
+        least = self.levels.least(fingerprint, SMALL[rung])
         state = _State(
             self.levels,
             np.zeros(n_moments(self.levels.order)),
             fingerprint,
-            self.levels.scales(fingerprint),
+            self.levels.scales(fingerprint, least),
+            least,
             max(CUTS[rung], noise),
             max(GOALS[rung], 30 * noise),
             noise,
             rng,
+            effort,
         )
         return state.moments if all(map(state.advance, self.levels.members)) else None
 
@@ -107,10 +141,12 @@ class _State:
         What to solve.
     moments : ndarray
         Those of the levels solved; zero beyond.
-    fingerprint, noise, rng
+    fingerprint, noise, rng, effort
         As `March.solve` takes them.
     scales : list of ndarray
         See `Levels.scales`.
+    least : ndarray
+        See `Levels.least`.
     cut, goal : float
         What counts as zero, and as solved.
     """
@@ -119,10 +155,12 @@ class _State:
     moments: NDArray[np.float64]
     fingerprint: NDArray[np.float64]
     scales: list[NDArray[np.float64]]
+    least: NDArray[np.float64]
     cut: float
     goal: float
     noise: float
     rng: np.random.Generator | None
+    effort: Effort
 
     def advance(self, level: Level) -> bool:
         """Solve the next level; whether it is solved."""
@@ -131,7 +169,7 @@ class _State:
             self.moments[level.moments] = target[: len(level.moments)]
             return True
         gram = np.sqrt(level.width) * target[level.grams]
-        if not np.max(np.diag(gram)) > (NOTHING * self.moments[0]) ** 2:
+        if not np.max(np.diag(gram)) > self.least[level.l] ** 2:
             return True  # nothing of this l
         if level.l == 1:
             self.moments[level.moments] = _vectors(gram, 3).ravel()
@@ -140,6 +178,8 @@ class _State:
         worst = self._worst(level, target)
         if worst <= max(ROUNDING, 10 * self.noise):
             return True
+        if self.effort.spent > self.effort.limit:
+            return False
         known = self.moments.copy()
         if worst <= CLOSE and self._refined(1, level.l):
             return True
@@ -176,7 +216,8 @@ class _State:
             turned = np.linalg.qr(rng.normal(size=(len(free), len(free))))[0]
             self.moments[:] = known
             self.moments[level.moments] += (missing @ turned @ free).ravel()
-            if self._refined(level.l, level.l, CLOSE) and self._refined(1, level.l):
+            self._refined(level.l, level.l)
+            if self._refined(1, level.l):
                 return True
         return False
 
@@ -199,7 +240,9 @@ class _State:
             rows = np.concatenate([level.slopes(moments)[:, unknown] for level in levels])
             return rows * scale[:, None]
 
-        self.moments[unknown], cost = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
+        found, cost, steps = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
+        self.moments[unknown] = found
+        self.effort.spend(steps, len(target), len(unknown))
         return cost <= max(goal, self.goal) ** 2
 
 

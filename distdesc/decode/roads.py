@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
-from distdesc.decode.marching import CUTS, March, march
+from distdesc.decode.marching import CUTS, Effort, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.decode.placing import crowded, place
 from distdesc.decode.rows import Density, complete_row
@@ -20,6 +21,15 @@ POLISHED = 1e-10
 
 SMALL = 20
 """Number of atoms below which there are more starts, in proportion."""
+
+QUICK, LONG = 1e10, 2e10
+"""Arithmetic at which to give up marching by algebra alone, and with a search."""
+
+ATOMS = 3e8
+"""Arithmetic to look for atoms of some moments, about."""
+
+RUNGS = (2, 3, 1, 0)
+"""How strict to be in passes with a search: in symmetric molecules, some levels are nearly zero."""
 
 RANKS = 6
 """Numbers of points to try for the same moments,"""
@@ -50,6 +60,7 @@ class Roads:
         self.chemistry = Chemistry(descriptor)
         self.tolerance = max(tolerance, 3 * noise)
         self.noise = noise
+        self._placed = False
 
     def algebra(
         self, fingerprint: NDArray[np.float64], rng: np.random.Generator
@@ -71,15 +82,15 @@ class Roads:
         Candidate
             What the moments found belong to.
         """
-        order, searched = self.descriptor.order, False
+        order, effort = self.descriptor.order, Effort(QUICK)
         for rung in range(len(CUTS)):
-            moments = self._march(order).solve(fingerprint, rung, self.noise, None)
+            moments = self._march(order).solve(fingerprint, rung, self.noise, None, effort)
             if moments is None:
                 continue
             found = self.from_moments(moments, order, fingerprint)
             yield found
-            if found.residual > self.tolerance and not searched and crowded(moments, order):
-                searched = True
+            if found.residual > self.tolerance and not self._placed and crowded(moments, order):
+                self._placed = True
                 yield place(moments, order, self.chemistry, fingerprint, rng, self.tolerance)
 
     def completion(
@@ -104,20 +115,19 @@ class Roads:
         Candidate
             What the moments found belong to.
         """
-        highest = self.descriptor.order
+        highest, effort = self.descriptor.order, Effort(LONG)
         orders = [n for n in range(3, highest + 1, 2) if capacity(n) >= least] or [highest]
-        placements = 1
-        for k in range(tries):
-            for order in orders:
-                rung = k % len(CUTS)
-                moments = self._march(order).solve(fingerprint, rung, self.noise, rng)
-                if moments is None:
-                    continue
+        for order, rung in product(orders * tries, RUNGS):
+            moments = self._march(order).solve(fingerprint, rung, self.noise, rng, effort)
+            if moments is not None:
+                effort.spent += ATOMS
                 found = self.from_moments(moments, order, fingerprint)
                 yield found
-                if order == orders[-1] and found.residual > self.tolerance and placements:
-                    placements -= 1
+                if order == orders[-1] and found.residual > self.tolerance and not self._placed:
+                    self._placed = True
                     yield place(moments, order, self.chemistry, fingerprint, rng, self.tolerance)
+            if effort.spent > effort.limit:
+                return
 
     def search(
         self,
@@ -202,7 +212,7 @@ class Roads:
             likely.append(replace(near, condition=matrix.condition(rank)))
             nodes.append(replace(likely[-1], points=points))
             yield likely[-1]
-        if self.descriptor.smoothing == 0:
+        if self.descriptor.smoothing == 0 and density.order == self.descriptor.order:
             whole = [c for c in nodes if self._whole(c)]
             for near in sorted(whole, key=lambda c: -len(c.points))[:THOROUGH]:
                 found = complete_row(self.chemistry, density, near, POLISHED)

@@ -29,8 +29,8 @@ STRAIGHT = 0.06
 BEYOND = 1.3
 """Half the length of the line to that of the nodes on it, which end before the atoms do."""
 
-WORDS = 20_000
-"""Of elements, to try for one row."""
+WORDS = 3000
+"""Of elements, to try for one row; the most uniform first."""
 
 STEPS = 40
 """To fit one of them."""
@@ -136,6 +136,7 @@ class _Line:
         order = np.argsort(along)
         self._along, self._beside = self.split(nodes[order])
         self._masses = masses[order]
+        self.n_nodes = len(nodes)
 
     def split(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Places of points along the line, in units of its length, and what is beside it."""
@@ -195,7 +196,7 @@ def _words(
     knots, shares = line.shares(total)
     found: list[tuple[float, float, NDArray[np.int32], NDArray[np.float64]]] = []
     left = WORDS
-    for formula in sorted(chemistry.formulas(total), key=len):
+    for formula in _likely(chemistry.formulas(total), line.n_nodes, len(target) - 1):
         words = np.array(list(islice(_arrangements(formula.tolist()), left)), dtype=np.int32)
         if not len(words):
             continue
@@ -210,6 +211,15 @@ def _words(
             found.append((cost, float(np.max(spacing) / np.min(spacing)), words[k], places[k]))
     found.sort(key=lambda row: row[:2])
     return [row[2:] for row in found[:POLISHES]]
+
+
+def _likely(formulas: list[NDArray[np.int32]], least: int, most: int) -> list[NDArray[np.int32]]:
+    """Formulas of so many atoms, those with the fewest different elements first."""
+
+    def variety(formula: NDArray[np.int32]) -> tuple[int, int]:
+        return len(formula) - int(np.max(np.bincount(formula))), len(formula)
+
+    return sorted((f for f in formulas if least <= len(f) <= most), key=variety)
 
 
 def _arrangements(formula: list[int]) -> Iterator[tuple[int, ...]]:
@@ -267,12 +277,12 @@ def _settled(
         product: NDArray[np.float64] = own.slopes_by_moments(found) @ slopes
         return product * scale[:, None]
 
-    x, _ = refine(
+    x, _, _ = refine(
         from_moments, lambda x: by_place(x)[1][: len(moments)], points.ravel(), 1e-26, STEPS // 3
     )
     residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     if polished < residual < NEAR:
-        x, _ = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 3)
+        x, _, _ = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 3)
         residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     return Candidate(x.reshape(-1, 3), weights, numbers, residual)
 
