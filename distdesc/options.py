@@ -23,11 +23,15 @@ class StoreOptions:
         Rows of a shard, the unit of work and of writing; 0 chooses about 32 MiB.
     chunk_rows : int
         Rows of a chunk, the unit of reading; divides `shard_rows`; 0 chooses about 2 MiB.
+    sync : bool
+        Whether rows are on disk before their receipt is, so that receipts hold after a loss of
+        power too; without, only after the death of any process.
     """
 
     path: str
     shard_rows: int = 0
     chunk_rows: int = 0
+    sync: bool = True
 
     def __post_init__(self) -> None:
         for name in ("shard_rows", "chunk_rows"):

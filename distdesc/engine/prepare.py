@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign, described, digest
 from distdesc.engine.events import Listener
-from distdesc.engine.plan import BLOCK, StagePlan, plan_stage, shard_table
+from distdesc.engine.frame import lay_out, restore_frame
+from distdesc.engine.plan import StagePlan, plan_stage
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
 from distdesc.engine.sample import check_fit, plan_fit
 from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
 from distdesc.engine.versions import machine, versions
-from distdesc.engine.workspace import rebuild
 from distdesc.errors import CampaignError, StoreError
 from distdesc.stages.stage import Stage
-from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
-from distdesc.store.fits import TABLE
-from distdesc.store.layout import system_specs
 from distdesc.store.lock import LOCK
 from distdesc.store.objects import PARTIAL
 from distdesc.store.objects import replace as replace_object
@@ -32,9 +29,7 @@ from distdesc.store.written import (
     WrittenPlan,
     plan_path,
     read_plan,
-    read_shard_table,
     write_plan,
-    write_shard_table,
 )
 from distdesc.structures.index import SourceIndex
 
@@ -117,7 +112,7 @@ def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> Wr
         check_same_campaign(campaign, plan)
         check_same_versions(path, plan, accept_versions)
         check_same_input(campaign, plan, listener)
-        _restore(path, plan)
+        restore_frame(path, plan, SourceIndex.load(path / INDEX))
         return plan
     _clear_unfinished(path)
     return _create(campaign, listener)
@@ -147,70 +142,10 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
         fit=None if fit is None else fit.layout,
     )
     (path / "zarr.json").unlink(missing_ok=True)
-    create_group(path, provenance(written))
-    for plan in plans:
-        write_shard_table(path, plan.layout.stage, plan.table)
-        for spec in plan.specs:
-            create_array(path, plan.layout, spec)
-    if fit is not None:
-        write_shard_table(path, TABLE, fit.table)
-    create_offsets(path, offsets, BLOCK)
-    consolidate(path)
+    lay_out(path, written, index)
     write_plan(path, written)
     (path / BEGUN).unlink()
     return written
-
-
-def _restore(path: Path, plan: WrittenPlan) -> None:
-    """Write again what a loss of power or a deletion took: shard tables and empty arrays."""
-    index = SourceIndex.load(path / INDEX)
-    campaign = rebuild(plan)
-    if plan.fit is not None and not _has_table(path, TABLE, (plan.fit.runs, 5)):
-        log.warning("%s: the table of the fit is written again", path)
-        fit = plan_fit(campaign, count_offsets(index))
-        if fit is not None:
-            write_shard_table(path, TABLE, fit.table)
-    for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
-        if not _has_table(path, layout.stage, (layout.n_shards, 4)):
-            log.warning("%s: the shard table of %s is written again", path, layout.stage)
-            write_shard_table(path, layout.stage, shard_table(count_offsets(index), layout))
-        outputs = stage.outputs()
-        for spec in (*outputs, *system_specs(layout.stage, outputs)):
-            if not (path / spec.name / "zarr.json").exists():
-                log.warning("%s: array %s is created again", path, spec.name)
-                create_array(path, layout, spec)
-
-
-def _has_table(path: Path, name: str, shape: tuple[int, ...]) -> bool:
-    try:
-        return read_shard_table(path, name).shape == shape
-    except StoreError:
-        return False
-
-
-def provenance(plan: WrittenPlan) -> dict[str, Any]:
-    """
-    Attributes of the root group: what the store holds and what it was made from.
-
-    Times and machines are in ``run/plan.json`` and in the receipts, so that two runs of one
-    campaign give the same bytes here.
-
-    Parameters
-    ----------
-    plan : WrittenPlan
-        What the store is for.
-    """
-    return {
-        "distdesc": {
-            "campaign": plan.identity,
-            "digest": plan.digest,
-            "source_digest": plan.source_digest,
-            "structures": plan.n_structures,
-            "atoms": plan.n_atoms,
-            "stages": [x.stage for x in plan.layouts],
-            "versions": plan.versions,
-        }
-    }
 
 
 def check_place(path: Path) -> None:
@@ -229,6 +164,10 @@ def check_place(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file; choose another [store] path")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StoreError(
+            f"{path} cannot be written: it is mounted read-only, or belongs to another user"
+        )
     if not path.exists() or plan_path(path).exists() or (path / BEGUN).exists():
         return
     if any(f for f in path.iterdir() if f.name != "run") or _leftovers(path):

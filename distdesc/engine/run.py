@@ -15,15 +15,16 @@ from distdesc.engine.executors import EXECUTORS
 from distdesc.engine.executors.executor import Executor
 from distdesc.engine.fit import Fitter, is_fitted
 from distdesc.engine.ledger import Ledger
+from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
 from distdesc.engine.scan import INDEX, UNPACKED
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import RunError, StoreError
+from distdesc.errors import RunError
 from distdesc.store.lock import ClientLock, client_lock
 from distdesc.store.objects import remove_partials
-from distdesc.store.receipts import done_shards, is_complete, iter_receipts
+from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan, read_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -75,7 +76,7 @@ def run(
         plan = prepare(campaign, tell, accept_versions)
         plans = stage_plans(campaign.path, plan)
         ledger = Ledger(floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9))
-        missing = _missing(campaign.path, plan.digest, plans, ledger)
+        missing = missing_shards(campaign.path, plan.digest, plans, ledger, tell)
         fitted = is_fitted(campaign.path, plan)
         if any(missing.values()) or not fitted:
             tell(Announced("compiling kernels, or loading them from the cache"))
@@ -162,26 +163,6 @@ def _is_large(campaign: Campaign) -> bool:
     path = campaign.sections["source"]["path"]
     files = [Path(p) for p in ([path] if isinstance(path, str) else path)]
     return any(not f.is_file() or f.stat().st_size > WORTH_WORKERS for f in files)
-
-
-def _missing(
-    path: Path, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger
-) -> dict[str, list[int]]:
-    """Shards without receipt, by stage; what the others quarantined is counted."""
-    missing = {}
-    for plan in plans:
-        stage = plan.layout.stage
-        for receipt in iter_receipts(path, stage):
-            if receipt.campaign != digest:
-                raise StoreError(
-                    f"receipt of {stage} shard {receipt.shard} is of campaign {receipt.campaign}, "
-                    f"the store of {digest}; `distdesc verify --repair` withdraws it"
-                )
-            ledger.add(receipt)
-        done = done_shards(path, stage)
-        ledger.done += len(done)
-        missing[stage] = [s for s in range(plan.layout.n_shards) if s not in done]
-    return missing
 
 
 def _execute(

@@ -20,7 +20,7 @@ from distdesc.engine.workspace import StageWork, Workspace, open_workspace
 from distdesc.errors import RunError
 from distdesc.schema import RowKind, Status
 from distdesc.stopwatch import Stopwatch
-from distdesc.store.receipts import Receipt, commit, read_receipt
+from distdesc.store.receipts import Receipt, check_agreement, commit, read_receipt
 from distdesc.store.rows import digest_rows
 from distdesc.structures.source import Structures
 
@@ -63,6 +63,7 @@ def run_task(
     before = read_receipt(path, task.stage, task.shard)
     if before is not None:
         return before
+    log.debug("%s begun", task.key)
     started = time.perf_counter()
     clock = Stopwatch()
     with clock("start"):
@@ -75,7 +76,10 @@ def run_task(
         problems = problems_of(workspace, work.stage, batch)
     arrays, status = compute(work, task, batch, problems, clock)
     with clock("write"):
-        objects, digests = _write(work, task, arrays, status)
+        written = _write(path, work, task, arrays, status)
+    if isinstance(written, Receipt):
+        return written
+    objects, digests = written
     counts = {s.name.lower(): int((status == s).sum()) for s in Status if s is not Status.PENDING}
     clock.seconds["total"] = time.perf_counter() - started
     receipt = Receipt(
@@ -93,8 +97,8 @@ def run_task(
         where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
         finished=time.time(),
     )
-    commit(path, receipt)
-    log.debug("%s: %d rows in %.3f s", task.key, len(status), clock.seconds["total"])
+    commit(path, receipt, work.measured)
+    log.debug("%s done: %d rows in %.3f s", task.key, len(status), clock.seconds["total"])
     return receipt
 
 
@@ -170,12 +174,18 @@ def _home_structures(work: StageWork, task: Task) -> int:
 
 
 def _write(
-    work: StageWork, task: Task, arrays: Arrays, status: NDArray[np.int8]
-) -> tuple[dict[str, tuple[int, str]], dict[str, str]]:
-    objects, digests = {}, {}
-    for name, values in {**arrays, work.layout.status_name: status}.items():
+    path: Path, work: StageWork, task: Task, arrays: Arrays, status: NDArray[np.int8]
+) -> tuple[dict[str, tuple[int, str]], dict[str, str]] | Receipt:
+    """Objects and digests of a shard, or the receipt of the attempt that was done before."""
+    every = {**arrays, work.layout.status_name: status}
+    digests = {name: digest_rows(values) for name, values in every.items()}
+    first = read_receipt(path, task.stage, task.shard)
+    if first is not None:
+        check_agreement(first, digests, work.measured, str(machine()["host"]))
+        return first
+    objects = {}
+    for name, values in every.items():
         stored = work.writer.write(name, task.shard, values)
         if stored is not None:
             objects[name] = stored
-        digests[name] = digest_rows(values)
     return objects, digests

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from distdesc.engine.frame import frame_faults, restore_frame
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.run import stage_plans
-from distdesc.engine.scan import scan
+from distdesc.engine.scan import INDEX, scan
 from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
 from distdesc.schema import ArraySpec
+from distdesc.store.audit import object_fault
 from distdesc.store.fits import GROUP, read_fitted, read_projection
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
-from distdesc.store.rows import RowReader, digest_file, digest_rows, object_path
+from distdesc.store.rows import RowReader, digest_rows
 from distdesc.store.written import WrittenPlan, read_plan
+from distdesc.structures.index import SourceIndex
+
+FRAME = "frame"
+"""Stands for a stage where not a shard is at fault, but index or metadata."""
 
 Tick = Callable[[int, int], None]
 """Called with (shards done, shards to do)."""
@@ -113,9 +120,12 @@ def verify(
         If there is no readable plan.
     """
     plan = read_plan(path)
+    frame = _frame_faults(path, plan, repair)
+    if any(_hides_rows(f, repair) for f in frame):
+        return Verification(str(path), 0, 0, 0, 0, 0, frame[0].what, frame, repair)
     plans = stage_plans(path, plan)
     total = sum(p.layout.n_shards for p in plans)
-    faults: list[Fault] = []
+    faults = list(frame)
     objects = size = done = 0
     for stage_plan in plans:
         for shard in sorted(done_shards(path, stage_plan.layout.stage)):
@@ -167,6 +177,29 @@ def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
         yield replace(workspace, index=index)
 
 
+def _frame_faults(path: Path, plan: WrittenPlan, repair: bool) -> tuple[Fault, ...]:
+    """What is wrong with index and metadata."""
+    try:
+        index = SourceIndex.load(path / INDEX)
+        damage = index.damage(path / INDEX)
+    except SourceError as error:
+        damage = str(error)
+    if damage is not None:
+        if repair:
+            (path / INDEX / "index.json").unlink(missing_ok=True)
+        return (Fault(FRAME, 0, INDEX, damage),)
+    find = partial(restore_frame, whole=True) if repair else frame_faults
+    return tuple(
+        Fault(FRAME, 0, str(name), f"{path / name} {what}")
+        for name, what in find(path, plan, index).items()
+    )
+
+
+def _hides_rows(fault: Fault, repair: bool) -> bool:
+    """Whether rows cannot be checked before the frame is repaired; an index, the run repairs."""
+    return fault.array == INDEX or (not repair and not fault.array.startswith("offsets"))
+
+
 def _fit_faults(path: Path, plan: WrittenPlan) -> list[Fault]:
     """Whether the projection is as it was fitted; until then there is nothing to check."""
     if plan.fit is None:
@@ -206,25 +239,12 @@ def _shard_faults(path: Path, plan: StagePlan, receipt: Receipt) -> list[Fault]:
     reader = RowReader(path)
     faults = []
     for spec in plan.specs:
-        what = _object_fault(path, spec, receipt) or _value_fault(reader, plan, spec, receipt)
+        what = object_fault(path, spec, receipt, content=True) or _value_fault(
+            reader, plan, spec, receipt
+        )
         if what is not None:
             faults.append(Fault(receipt.stage, receipt.shard, spec.name, what))
     return faults
-
-
-def _object_fault(path: Path, spec: ArraySpec, receipt: Receipt) -> str | None:
-    file = object_path(path, spec, receipt.shard)
-    expected = receipt.objects.get(spec.name)
-    if expected is None:
-        return f"{file} should not exist" if file.exists() else None
-    if not file.exists():
-        return f"{file} is missing"
-    size, checksum = expected
-    if file.stat().st_size != size:
-        return f"{file} has {file.stat().st_size} bytes, its receipt says {size}"
-    if digest_file(file) != checksum:
-        return f"{file} has other bytes than its receipt says"
-    return None
 
 
 def _value_fault(
@@ -237,7 +257,7 @@ def _value_fault(
         values = reader.read(spec.name, start, stop)
     except StoreError as error:
         return str(error)
-    if digest_rows(values) != receipt.digests.get(spec.name):
+    if not spec.measured and digest_rows(values) != receipt.digests.get(spec.name):
         return f"values of rows {start} to {stop} differ from the receipt"
     return None
 

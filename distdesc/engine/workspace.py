@@ -20,7 +20,7 @@ from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.stage import Stage
 from distdesc.store.fits import read_fitted, read_projection
 from distdesc.store.layout import StageLayout, system_specs
-from distdesc.store.rows import RowWriter
+from distdesc.store.writing import RowWriter
 from distdesc.store.written import WrittenPlan, read_plan
 from distdesc.structures.index import SourceIndex
 
@@ -43,6 +43,11 @@ class StageWork:
     stage: Stage
     layout: StageLayout
     writer: RowWriter
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """Outputs whose values are measured, and differ from one attempt to the next."""
+        return frozenset(spec.name for spec in self.stage.outputs() if spec.measured)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,9 @@ def _open(
         outputs = stage.outputs()
         specs = (*outputs, *system_specs(layout.stage, outputs))
         stage.warm_up()
-        work[layout.stage] = StageWork(stage, layout, RowWriter(path, layout, specs))
+        work[layout.stage] = StageWork(
+            stage, layout, RowWriter(path, layout, specs, campaign.store.sync)
+        )
     return Workspace(path, plan, campaign, index, work)
 
 

@@ -6,12 +6,13 @@ import json
 import os
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distdesc.errors import StoreError
-from distdesc.store.objects import publish
+from distdesc.store.objects import PARTIAL, publish
 
 LOCK = "run/client.lock"
 """The lock, in the store."""
@@ -28,18 +29,32 @@ class ClientLock:
     ----------
     file : pathlib.Path
         Its file.
+    mine : bytes
+        What it holds.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, mine: bytes) -> None:
+        self.file, self.mine = file, mine
         self._beat = time.monotonic()
 
     def beat(self) -> None:
-        """Show that this client lives; cheap enough to be called for every shard."""
+        """
+        Show that this client lives; cheap enough to be called for every shard.
+
+        Raises
+        ------
+        StoreError
+            If another client holds the store by now: it took this one for dead.
+        """
         if time.monotonic() - self._beat > STALE_AFTER / 20:
             self._beat = time.monotonic()
             with suppress(FileNotFoundError):
                 os.utime(self.file)
+                if self.file.read_bytes() != self.mine:
+                    raise StoreError(
+                        f"another client works on the store by now ({_holder(self.file)}): it "
+                        f"took this one, which was stopped for long, for dead"
+                    )
 
 
 @contextmanager
@@ -60,20 +75,36 @@ def client_lock(path: Path) -> Iterator[ClientLock]:
         If another client holds it and is alive.
     """
     file = path / LOCK
-    me = _identity(os.getpid())
-    while not publish(file, json.dumps(me).encode()):
+    me = json.dumps(_identity(os.getpid())).encode()
+    while not publish(file, me):
         holder = _holder(file)
         if holder is not None:
             raise StoreError(
                 f"{path} is being worked on by another client ({holder}); wait for it, or stop it"
             )
-        file.unlink(missing_ok=True)
+        _take_away(file)
     try:
-        yield ClientLock(file)
+        yield ClientLock(file, me)
     finally:
-        with suppress(OSError, ValueError):
-            if json.loads(file.read_bytes()) == me:
+        with suppress(OSError):
+            if file.read_bytes() == me:
                 file.unlink()
+
+
+def _take_away(file: Path) -> None:
+    """
+    Remove a dead client's lock, and no other.
+
+    Of two clients that find the same dead one, the slower might remove the lock that the faster
+    has taken by then: so it is looked at again when it is out of the way, and put back.
+    """
+    aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}{PARTIAL}")
+    with suppress(FileNotFoundError):
+        file.rename(aside)
+        if _holder(aside) is not None:
+            with suppress(FileExistsError):
+                os.link(aside, file)
+        aside.unlink()
 
 
 def _holder(file: Path) -> str | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import xxhash
 
 from distdesc.errors import StoreError
-from distdesc.store.objects import publish
+from distdesc.store.objects import publish, sealed, unsealed
 from distdesc.store.written import WrittenPlan, read_plan
 
 PER_FOLDER = 1000
@@ -113,7 +112,7 @@ def receipt_path(path: Path, stage: str, shard: int) -> Path:
     return folder / f"{stage}-{shard:08d}.json"
 
 
-def commit(path: Path, receipt: Receipt) -> bool:
+def commit(path: Path, receipt: Receipt, measured: Collection[str] = ()) -> bool:
     """
     Publish a receipt; of several attempts of a shard, the first wins.
 
@@ -123,6 +122,8 @@ def commit(path: Path, receipt: Receipt) -> bool:
         Folder of the store.
     receipt : Receipt
         Of an attempt whose objects are all in place.
+    measured : collection of str
+        Arrays whose values differ from one attempt to the next, such as times.
 
     Returns
     -------
@@ -135,17 +136,44 @@ def commit(path: Path, receipt: Receipt) -> bool:
         If another attempt had published a different result.
     """
     target = receipt_path(path, receipt.stage, receipt.shard)
-    if publish(target, json.dumps(receipt.to_dict()).encode()):
+    if publish(target, sealed(receipt.to_dict())):
         return True
     first = read_receipt(path, receipt.stage, receipt.shard)
-    if first is not None and first.digests != receipt.digests:
-        differing = [k for k, v in receipt.digests.items() if first.digests.get(k) != v]
-        raise StoreError(
-            f"two attempts of {receipt.stage} shard {receipt.shard} disagree in "
-            f"{', '.join(differing)}: the computation is not deterministic on these machines "
-            f"({first.where.get('host')} and {receipt.where.get('host')})"
-        )
+    if first is not None:
+        check_agreement(first, receipt.digests, measured, str(receipt.where.get("host")))
     return False
+
+
+def check_agreement(
+    first: Receipt, digests: Mapping[str, str], measured: Collection[str], host: str
+) -> None:
+    """
+    Refuse what another attempt of the same shard computed, if it is not the same.
+
+    Parameters
+    ----------
+    first : Receipt
+        Of the attempt that won.
+    digests : mapping of str to str
+        XXH3-128 of the values of each array of the other.
+    measured : collection of str
+        Arrays whose values differ from one attempt to the next, such as times.
+    host : str
+        Where the other was computed.
+
+    Raises
+    ------
+    StoreError
+        Naming the arrays that differ.
+    """
+    names = [k for k in {**digests, **first.digests} if k not in measured]
+    differing = [k for k in names if first.digests.get(k) != digests.get(k)]
+    if differing:
+        raise StoreError(
+            f"two attempts of {first.stage} shard {first.shard} disagree in "
+            f"{', '.join(differing)}: the computation is not deterministic on these machines "
+            f"({first.where.get('host')} and {host})"
+        )
 
 
 def read_receipt(path: Path, stage: str, shard: int) -> Receipt | None:
@@ -168,7 +196,7 @@ def read_receipt(path: Path, stage: str, shard: int) -> Receipt | None:
     """
     file = receipt_path(path, stage, shard)
     try:
-        return Receipt.from_dict(json.loads(file.read_bytes()))
+        return Receipt.from_dict(unsealed(file.read_bytes()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:

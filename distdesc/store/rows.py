@@ -1,8 +1,7 @@
-"""Arrays of a store: created once by the client, written in whole shards by the workers."""
+"""Rows of a store: where they are, what they digest to, how they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
 from distdesc.schema import ArraySpec
-from distdesc.store.layout import StageLayout
 
 
 def digest_rows(rows: NDArray[Any]) -> str:
@@ -65,75 +63,6 @@ def object_path(path: Path, spec: ArraySpec, shard: int) -> Path:
         Number of the shard.
     """
     return path.joinpath(spec.name, "c", str(shard), *("0" for _ in spec.shape))
-
-
-class RowWriter:
-    """
-    Writes whole shards of the arrays of one stage.
-
-    Shards of the plan are shards of the store, so two tasks never touch the same object and no
-    lock is taken; a repeated attempt rewrites the same bytes.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Folder of the store.
-    layout : StageLayout
-        Of the stage.
-    specs : iterable of ArraySpec
-        Its arrays.
-    """
-
-    def __init__(self, path: Path, layout: StageLayout, specs: Iterable[ArraySpec]) -> None:
-        self.path, self.layout = path, layout
-        self.specs = {s.name: s for s in specs}
-        group = zarr.open_group(path, mode="r+", use_consolidated=False)
-        # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
-        # missing object is always a fault and never "all fill values".
-        self.arrays = {
-            name: open_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
-            for name, spec in self.specs.items()
-        }
-
-    def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
-        """
-        Write one whole shard of one array.
-
-        Parameters
-        ----------
-        name : str
-            Array name.
-        shard : int
-            Number of the shard.
-        rows : ndarray, shape (n, ...)
-            All rows of the shard; for a ragged array, the used beginning of the slot.
-
-        Returns
-        -------
-        tuple of int and str, or None
-            Size and digest of the object as stored; None if nothing had to be stored.
-
-        Raises
-        ------
-        StoreError
-            If `rows` is not the whole shard, or does not fit the slot.
-        """
-        spec = self.specs[name]
-        start, stop = self.layout.span(spec, shard)
-        fits = len(rows) <= stop - start if spec.ragged else len(rows) == stop - start
-        if not fits or rows.shape[1:] != spec.shape:
-            raise StoreError(
-                f"{name}[{start}:{stop}] takes {stop - start} rows of shape {spec.shape}, "
-                f"got {len(rows)} of shape {rows.shape[1:]}"
-            )
-        path = object_path(self.path, spec, shard)
-        # zarr merges into an existing shard and refuses if that one is damaged.
-        path.unlink(missing_ok=True)
-        if len(rows):
-            self.arrays[name][start : start + len(rows)] = rows
-        if not path.exists():
-            return None
-        return path.stat().st_size, digest_file(path)
 
 
 class RowReader:

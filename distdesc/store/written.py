@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
 from distdesc.store.layout import StageLayout
-from distdesc.store.objects import publish, replace
+from distdesc.store.objects import publish, replace, sealed, unsealed
 
 FORMAT = 1
 """Of plan, receipts and layout; a store of another format is refused."""
@@ -139,8 +138,7 @@ def write_plan(path: Path, plan: WrittenPlan) -> None:
     StoreError
         If there is one already.
     """
-    data = json.dumps({"format": FORMAT, **asdict(plan)}, indent=1).encode()
-    if not publish(plan_path(path), data):
+    if not publish(plan_path(path), sealed({"format": FORMAT, **asdict(plan)}, indent=1)):
         raise StoreError(f"{path} was begun by another process at the same time")
 
 
@@ -169,7 +167,7 @@ def read_plan(path: Path) -> WrittenPlan:
 
 @lru_cache(maxsize=8)
 def _read_plan(file: Path, mtime_ns: int) -> WrittenPlan:
-    data = json.loads(file.read_bytes())
+    data = unsealed(file.read_bytes())
     found = data.pop("format")
     if found != FORMAT:
         raise StoreError(f"{file} has format {found}; this distdesc reads format {FORMAT}")

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from distdesc.errors import SourceError
+
+ARRAYS = ("atom_counts", "locators")
+"""Kept in a file each."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class SourceIndex:
             Created if missing.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("atom_counts", "locators"):
+        for name in ARRAYS:
             partial = folder / f"{name}.npy.partial"
             with partial.open("wb") as file:
                 np.save(file, getattr(self, name))
@@ -95,11 +99,15 @@ class SourceIndex:
         meta = {
             "structures": len(self),
             "digest": self.digest,
+            "arrays": {name: _digest(getattr(self, name)) for name in ARRAYS},
             "files": [[f.path, f.size, f.mtime_ns] for f in self.files],
             "problems": {str(k): v for k, v in self.problems.items()},
         }
         text = folder / "index.json.partial"
-        text.write_text(json.dumps(meta, indent=1))
+        with text.open("w") as file:
+            file.write(json.dumps(meta, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
         text.rename(folder / "index.json")
 
     @classmethod
@@ -133,6 +141,23 @@ class SourceIndex:
             {int(k): v for k, v in meta["problems"].items()},
         )
 
+    def damage(self, folder: Path) -> str | None:
+        """
+        Say what of an index that was loaded is not as it was saved; None if nothing is.
+
+        Reads the arrays whole, which `load` does not.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where it was loaded from.
+        """
+        saved = json.loads((folder / "index.json").read_text()).get("arrays", {})
+        for name in ARRAYS:
+            if saved.get(name, "") not in ("", _digest(getattr(self, name))):
+                return f"{folder / name}.npy has other values than were saved"
+        return None
+
     def changed_file(self, ignoring: Path | None = None) -> str | None:
         """
         Say which file is no longer as it was when scanned, by size and time.
@@ -156,3 +181,7 @@ class SourceIndex:
             if FileStamp.of(path) != stamp:
                 return f"{stamp.path} has changed since it was indexed"
         return None
+
+
+def _digest(values: NDArray[np.generic]) -> str:
+    return str(xxhash.xxh3_128_hexdigest(np.ascontiguousarray(values).data))

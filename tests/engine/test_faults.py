@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import contents
+from support import contents, rewrite
 
 from distdesc.engine import compute, task
 from distdesc.engine.events import Announced, ShardFinished
@@ -120,10 +120,10 @@ def test_a_shard_with_a_receipt_is_not_written_again(finished, tmp_path):
 def test_attempts_that_disagree_stop_the_run(make, monkeypatch):
     original = task.commit
 
-    def commit(path, receipt):
+    def commit(path, receipt, measured):
         if receipt.shard == 2:
             original(path, replace(receipt, digests={k: "other" for k in receipt.digests}))
-        return original(path, receipt)
+        return original(path, receipt, measured)
 
     monkeypatch.setattr(task, "commit", commit)
     with pytest.raises(RunError, match=r"fingerprint-00000002: two attempts .* disagree"):
@@ -143,9 +143,7 @@ def test_a_task_of_another_campaign_is_refused(finished):
 def test_a_receipt_of_another_campaign_is_not_taken_as_done(make):
     campaign = make()
     run(campaign)
-    file = receipt_path(campaign.path, "fingerprint", 1)
-    data = json.loads(file.read_text())
-    file.write_text(json.dumps({**data, "campaign": "0" * 12}))
+    rewrite(receipt_path(campaign.path, "fingerprint", 1), campaign="0" * 12)
     with pytest.raises(StoreError, match="is of campaign 000000000000"):
         run(campaign)
     assert [f.shard for f in verify(campaign.path, 0, repair=True).faults] == [1]

@@ -13,7 +13,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from support import contents
+from support import contents, rewrite
 
 from distdesc.campaign import Campaign
 from distdesc.engine import workspace
@@ -216,9 +216,8 @@ def test_parts_of_another_basis_are_not_mixed_in(make, reduced):
     with pytest.raises(StoppedError):
         run(campaign, [first])
     receipt = next((campaign.path / "run" / "receipts" / "fit-1").rglob("*.json"))
-    data = json.loads(receipt.read_text())
-    data["digests"]["basis"] = "0" * 32
-    receipt.write_text(json.dumps(data))
+    digests = json.loads(receipt.read_text())["digests"]
+    rewrite(receipt, digests={**digests, "basis": "0" * 32})
     again, more = stop_after(10**6)
     run(campaign, [again])
     assert [stage for stage, _ in more] == ["fit-1"] * 3

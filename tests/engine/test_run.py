@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import contents
+from support import contents, rewrite
 
 from distdesc.engine import workspace
 from distdesc.engine.events import RunStarted, ShardFinished
@@ -152,9 +152,7 @@ def test_another_package_version_is_refused_unless_accepted(make, monkeypatch):
     with pytest.raises(StoppedError):
         run(campaign, [stop])
     file = campaign.path / "run" / "plan.json"
-    plan = json.loads(file.read_text())
-    plan["versions"]["numpy"] = "1.0.0"
-    file.write_text(json.dumps(plan))
+    rewrite(file, versions={**json.loads(file.read_text())["versions"], "numpy": "1.0.0"})
     workspace._open.cache_clear()
     with pytest.raises(StoreError, match=r"numpy 1\.0\.0 → .*--accept-versions"):
         run(campaign)

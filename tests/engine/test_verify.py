@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
 import pytest
 import zarr
+from support import rewrite
 
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
 from distdesc.engine.verify import verify
-from distdesc.store.receipts import receipt_path
+from distdesc.store.receipts import read_receipt, receipt_path
+from distdesc.store.rows import digest_file, digest_rows
 from distdesc.store.written import read_plan
 
 
@@ -62,14 +63,12 @@ def test_damage_to_an_object_is_found_and_repaired(store, harm, what):
 def test_wrong_values_with_matching_checksums_are_found_by_recomputing(store):
     array = zarr.open_group(store, mode="r+")["fingerprint"]
     array[0, 0] = 17.0
-    file = receipt_path(store, "fingerprint", 0)
-    receipt = json.loads(file.read_text())
-    from distdesc.store.rows import digest_file, digest_rows
-
+    receipt = read_receipt(store, "fingerprint", 0)
     path = store / "fingerprint" / "c" / "0" / "0"
-    receipt["objects"]["fingerprint"] = [path.stat().st_size, digest_file(path)]
-    receipt["digests"]["fingerprint"] = digest_rows(np.asarray(array[0:128]))
-    file.write_text(json.dumps(receipt))
+    stored = {"fingerprint": (path.stat().st_size, digest_file(path))}
+    values = {"fingerprint": digest_rows(np.asarray(array[0:128]))}
+    rewrite(receipt_path(store, "fingerprint", 0), objects={**receipt.objects, **stored},
+            digests={**receipt.digests, **values})  # fmt: skip
     assert verify(store, recomputed=0).faults == ()
     faults = verify(store, recomputed=100).faults
     assert [(f.shard, f.array) for f in faults] == [(0, "fingerprint")]

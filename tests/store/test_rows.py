@@ -9,7 +9,8 @@ from distdesc.errors import StoreError
 from distdesc.schema import ArraySpec, Ragged
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.layout import StageLayout, slot_capacity
-from distdesc.store.rows import RowReader, RowWriter, digest_file, digest_rows, object_path
+from distdesc.store.rows import RowReader, digest_file, digest_rows, object_path
+from distdesc.store.writing import RowWriter
 
 LAYOUT = StageLayout("test", "structure", 10, 4, 2, slot_capacity(Ragged(), 4, 7))
 SPECS = {

@@ -1,0 +1,191 @@
+"""The frame of a store: all that is in it before any row is; made anew to check or restore it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from distdesc.engine.plan import BLOCK, shard_table
+from distdesc.engine.sample import plan_fit
+from distdesc.engine.scan import count_offsets
+from distdesc.engine.workspace import rebuild, version_differences
+from distdesc.errors import StoreError
+from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
+from distdesc.store.fits import TABLE
+from distdesc.store.layout import system_specs
+from distdesc.store.objects import replace
+from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
+from distdesc.structures.index import SourceIndex
+
+log = logging.getLogger(__name__)
+
+ROOT = Path("zarr.json")
+OFFSETS = Path("offsets")
+CONSOLIDATED = "consolidated_metadata"
+
+
+def lay_out(path: Path, plan: WrittenPlan, index: SourceIndex | None) -> None:
+    """
+    Write groups, empty arrays, offsets and shard tables: the same bytes every time.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What it is for.
+    index : SourceIndex or None
+        Of its source; None leaves out offsets and shard tables, which take long if it is large.
+    """
+    campaign = rebuild(plan)
+    create_group(path, provenance(plan))
+    for layout, stage in zip(plan.layouts, campaign.stages, strict=True):
+        outputs = stage.outputs()
+        for spec in (*outputs, *system_specs(layout.stage, outputs)):
+            create_array(path, layout, spec)
+    if index is not None:
+        offsets = count_offsets(index)
+        for layout in plan.layouts:
+            write_shard_table(path, layout.stage, shard_table(offsets, layout))
+        fit = plan_fit(campaign, offsets)
+        if fit is not None:
+            write_shard_table(path, TABLE, fit.table)
+        create_offsets(path, offsets, BLOCK)
+    consolidate(path)
+
+
+def provenance(plan: WrittenPlan) -> dict[str, Any]:
+    """
+    Attributes of the root group: what the store holds and what it was made from.
+
+    Times and machines are in ``run/plan.json`` and in the receipts, so that two runs of one
+    campaign give the same bytes here.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        What the store is for.
+    """
+    return {
+        "distdesc": {
+            "campaign": plan.identity,
+            "digest": plan.digest,
+            "source_digest": plan.source_digest,
+            "structures": plan.n_structures,
+            "atoms": plan.n_atoms,
+            "stages": [x.stage for x in plan.layouts],
+            "versions": plan.versions,
+        }
+    }
+
+
+def frame_faults(path: Path, plan: WrittenPlan, index: SourceIndex) -> dict[Path, str]:
+    """
+    Files of the frame that are not as they were written, and how.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What it is for.
+    index : SourceIndex
+        Of its source.
+
+    Returns
+    -------
+    dict of pathlib.Path to str
+        What is wrong, by path within the store.
+    """
+    with _scratch(plan, index) as scratch:
+        return dict(_differences(scratch, path, plan))
+
+
+def restore_frame(
+    path: Path, plan: WrittenPlan, index: SourceIndex, whole: bool = False
+) -> dict[Path, str]:
+    """
+    Write again what a loss of power, a deletion or a bad disk took from the frame.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    plan : WrittenPlan
+        What it is for.
+    index : SourceIndex
+        Of its source.
+    whole : bool
+        Compare offsets and shard tables too, which takes long if there are many structures;
+        otherwise, they are looked at only if one of them is missing.
+
+    Returns
+    -------
+    dict of pathlib.Path to str
+        What was wrong, by path within the store.
+    """
+    whole = whole or not (_has_offsets(path, plan) and _has_tables(path, plan))
+    with _scratch(plan, index if whole else None) as scratch:
+        faults = dict(_differences(scratch, path, plan))
+        for name, what in faults.items():
+            log.warning("%s %s; it is written again", path / name, what)
+            replace(path / name, (scratch / name).read_bytes())
+    if faults:
+        consolidate(path)
+    return faults
+
+
+@contextmanager
+def _scratch(plan: WrittenPlan, index: SourceIndex | None) -> Iterator[Path]:
+    with TemporaryDirectory() as scratch:
+        lay_out(Path(scratch), plan, index)
+        yield Path(scratch)
+
+
+def _differences(scratch: Path, path: Path, plan: WrittenPlan) -> Iterator[tuple[Path, str]]:
+    """Files that should be as in another folder, and are not."""
+    comparable = not version_differences(plan)
+    for file in sorted(scratch.rglob("*")):
+        name = file.relative_to(scratch)
+        if not file.is_file():
+            continue
+        if not (path / name).is_file():
+            yield name, "is missing"
+        elif comparable and not _same(file, path / name, name == ROOT):
+            yield name, "has other bytes than were written"
+
+
+def _same(file: Path, found: Path, root: bool) -> bool:
+    data = found.read_bytes()
+    if not root:
+        return data == file.read_bytes()
+    # The root also lists what came later, such as a projection.
+    expected = json.loads(file.read_bytes())
+    try:
+        root_now = json.loads(data)
+        listed = root_now.pop(CONSOLIDATED)["metadata"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    mine = expected.pop(CONSOLIDATED)["metadata"]
+    return bool(root_now == expected and all(listed.get(k) == v for k, v in mine.items()))
+
+
+def _has_offsets(path: Path, plan: WrittenPlan) -> bool:
+    chunks = (path / OFFSETS / "c" / str(k) for k in range(ceil((plan.n_structures + 1) / BLOCK)))
+    return (path / OFFSETS / "zarr.json").is_file() and all(c.is_file() for c in chunks)
+
+
+def _has_tables(path: Path, plan: WrittenPlan) -> bool:
+    shapes = {layout.stage: (layout.n_shards, 4) for layout in plan.layouts}
+    if plan.fit is not None:
+        shapes[TABLE] = (plan.fit.runs, 5)
+    try:
+        return all(read_shard_table(path, k).shape == shape for k, shape in shapes.items())
+    except StoreError:
+        return False

@@ -1,0 +1,89 @@
+"""Which shards are still to be computed: those without a receipt, or whose receipt is not true."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from distdesc.engine.events import Announced, Listener
+from distdesc.engine.ledger import Ledger
+from distdesc.engine.plan import StagePlan
+from distdesc.errors import StoreError
+from distdesc.store.audit import object_fault
+from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
+
+log = logging.getLogger(__name__)
+
+
+def missing_shards(
+    path: Path, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger, tell: Listener
+) -> dict[str, list[int]]:
+    """
+    Shards to compute, by stage; what the others quarantined is counted.
+
+    A receipt that cannot be read, or whose objects are not there or do not have their size, is
+    withdrawn, with a word about it: its shard is computed again. What only reading the objects
+    would show, `verify` finds.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    digest : str
+        Of the campaign.
+    plans : tuple of StagePlan
+        Of the store.
+    ledger : Ledger
+        Told what is done.
+    tell : callable
+        Told what was withdrawn.
+
+    Raises
+    ------
+    StoreError
+        If a receipt is of another campaign.
+    RunError
+        If too much is quarantined.
+    """
+    missing = {}
+    for plan in plans:
+        stage = plan.layout.stage
+        done = done_shards(path, stage)
+        untrue: dict[int, str] = {}
+        for shard in sorted(done):
+            found = _receipt(path, plan, shard)
+            if isinstance(found, str):
+                untrue[shard] = found
+                continue
+            if found.campaign != digest:
+                raise StoreError(
+                    f"receipt of {stage} shard {shard} is of campaign {found.campaign}, "
+                    f"the store of {digest}; `distdesc verify --repair` withdraws it"
+                )
+            ledger.add(found)
+        for shard, fault in untrue.items():
+            log.info("%s shard %d: %s", stage, shard, fault)
+            revoke(path, stage, shard)
+        if untrue:
+            first = next(iter(untrue.values()))
+            more = f" (and {len(untrue) - 1} more)" if len(untrue) > 1 else ""
+            tell(Announced(f"{first}{more}: computing again {len(untrue)} shards of {stage}"))
+        done -= untrue.keys()
+        ledger.done += len(done)
+        missing[stage] = [s for s in range(plan.layout.n_shards) if s not in done]
+    return missing
+
+
+def _receipt(path: Path, plan: StagePlan, shard: int) -> Receipt | str:
+    """Receipt of a shard, or why it cannot be trusted."""
+    try:
+        receipt = read_receipt(path, plan.layout.stage, shard)
+    except StoreError as error:
+        return str(error).partition(";")[0]
+    if receipt is None:
+        return f"the receipt of shard {shard} is gone"
+    for spec in plan.specs:
+        fault = object_fault(path, spec, receipt, content=False)
+        if fault is not None:
+            return fault
+    return receipt

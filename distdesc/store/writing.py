@@ -1,0 +1,127 @@
+"""Writes whole shards of arrays: encoded in memory, then put in place at once, and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xxhash
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
+
+from distdesc.errors import StoreError
+from distdesc.schema import ArraySpec
+from distdesc.store.layout import StageLayout
+from distdesc.store.objects import replace
+from distdesc.store.rows import object_path, open_array
+
+
+class RowWriter:
+    """
+    Writes whole shards of the arrays of one stage.
+
+    Shards of the plan are shards of the store, so two tasks never touch the same object and no
+    lock is taken. An object is replaced at once, and never removed before: of attempts that
+    race, one of which may die at any moment, none leaves less than there was.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    layout : StageLayout
+        Of the stage.
+    specs : iterable of ArraySpec
+        Its arrays.
+    sync : bool
+        Whether an object is on disk before `write` returns.
+    """
+
+    def __init__(
+        self, path: Path, layout: StageLayout, specs: Iterable[ArraySpec], sync: bool = True
+    ) -> None:
+        self.path, self.layout, self.sync = path, layout, sync
+        self.specs = {s.name: s for s in specs}
+        self._encoded = _Encoded(LocalStore(path))
+        group = zarr.open_group(self._encoded, mode="r+", use_consolidated=False)
+        # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
+        # missing object is always a fault and never "all fill values".
+        self.arrays = {
+            name: open_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
+            for name, spec in self.specs.items()
+        }
+
+    def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
+        """
+        Write one whole shard of one array.
+
+        Parameters
+        ----------
+        name : str
+            Array name.
+        shard : int
+            Number of the shard.
+        rows : ndarray, shape (n, ...)
+            All rows of the shard; for a ragged array, the used beginning of the slot.
+
+        Returns
+        -------
+        tuple of int and str, or None
+            Size and digest of the object as stored; None if nothing had to be stored.
+
+        Raises
+        ------
+        StoreError
+            If `rows` is not the whole shard, or does not fit the slot.
+        """
+        spec = self.specs[name]
+        start, stop = self.layout.span(spec, shard)
+        fits = len(rows) <= stop - start if spec.ragged else len(rows) == stop - start
+        if not fits or rows.shape[1:] != spec.shape:
+            raise StoreError(
+                f"{name}[{start}:{stop}] takes {stop - start} rows of shape {spec.shape}, "
+                f"got {len(rows)} of shape {rows.shape[1:]}"
+            )
+        if len(rows):
+            self.arrays[name][start : start + len(rows)] = rows
+        path = object_path(self.path, spec, shard)
+        encoded = self._encoded.taken(path.relative_to(self.path).as_posix())
+        if encoded is None:
+            path.unlink(missing_ok=True)
+            return None
+        replace(path, encoded, self.sync)
+        return len(encoded), xxhash.xxh3_128_hexdigest(encoded)
+
+
+class _Encoded(WrapperStore[LocalStore]):
+    """
+    Metadata of a local store, and what is written to it, which is kept and goes no further.
+
+    There are no objects to read: zarr would merge a shard into the one that is there, and
+    refuse to if that one is damaged.
+    """
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__(store)
+        self._objects: dict[str, Buffer] = {}
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        if not key.endswith("zarr.json"):
+            return None
+        return await super().get(key, prototype, byte_range)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        self._objects[key] = value
+
+    async def delete(self, key: str) -> None:
+        self._objects.pop(key, None)
+
+    def taken(self, key: str) -> memoryview | None:
+        """Bytes written under a key since it was last asked for; None if none were."""
+        value = self._objects.pop(key, None)
+        return None if value is None else value.as_numpy_array().data.cast("B")
