@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement, product
 from math import pi
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.couplings import coupling_tensor
 from distdesc.descriptors.density import moments, n_moments, tensors
+from distdesc.descriptors.invariant_gradients import derivatives
 from distdesc.descriptors.invariants import TOTAL, Coupling, Invariant, Tensor
+from distdesc.descriptors.marchable import LEAST_ORDER, marchable_set
 
 CHEAP = 100
 """Terms of a coupling that halve its attraction while nothing else shares it."""
@@ -94,13 +96,8 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
     """
     As many invariants as there are moments, less the three rotations.
 
-    They are pivoted out of a pool: always the one whose gradient by the moments is least spanned
-    by those already chosen, at the worst of a few generic environments, with a preference for
-    couplings that are cheap or already in use. First come powers of single tensors, which are
-    not blind for lack of partners in symmetric environments. With several densities, couplings
-    are of their sum: all share them, and an absent element does not blind the others. Degree
-    three suffices but for orders 2 and 3 of one density, where one and three of degree four
-    must help.
+    Those of one density are chosen so that they can be solved for the moments, tensor by tensor
+    (see `marchable_set`); below order 5, and of several densities, by pivoting.
 
     Parameters
     ----------
@@ -111,18 +108,36 @@ def independent_set(order: int, n_channels: int, odd: bool) -> tuple[Invariant, 
     odd : bool
         Whether to add pseudoscalars; they are not independent of the rest.
     """
-    wanted = n_channels * n_moments(order) - (3 if order > 1 or n_channels > 1 else 2)
-    pool = _one_density_pool(order) if n_channels == 1 else _shared_pool(order, n_channels)
-    points = _generic_points(order, n_channels)
-    chosen = _pivot(pool, _gradients(pool, points, order, n_channels), wanted)
+    if n_channels == 1 and order >= LEAST_ORDER:
+        chosen = marchable_set(full_set(order, 1, odd=False), order)
+    else:
+        chosen = _pivoted(order, n_channels)
     if odd:
         members = [t for c in range(n_channels) for t in tensors_of(order, c)]
         found = sorted(
             degree_three(members, odd=True),
             key=lambda v: (sum(t.n for t in v.tensors), max(t.n for t in v.tensors), v),
         )
-        chosen += found[:N_PSEUDOSCALARS]
+        chosen = [*chosen, *found[:N_PSEUDOSCALARS]]
     return tuple(chosen)
+
+
+@lru_cache(maxsize=16)
+def _pivoted(order: int, n_channels: int) -> list[Invariant]:
+    """
+    Invariants pivoted out of a pool.
+
+    Next is always the one whose gradient by the moments is least spanned by those already
+    chosen, at the worst of a few generic environments, with a preference for couplings that are
+    cheap or already in use. First come powers of single tensors, which are not blind for lack of
+    partners in symmetric environments. With several densities, couplings are of their sum: all
+    share them, and an absent element does not blind the others. Degree three suffices but for
+    orders 2 and 3 of one density, where one and three of degree four must help.
+    """
+    wanted = n_channels * n_moments(order) - (3 if order > 1 or n_channels > 1 else 2)
+    pool = _one_density_pool(order) if n_channels == 1 else _shared_pool(order, n_channels)
+    points = _generic_points(order, n_channels)
+    return _pivot(pool, _gradients(pool, points, order, n_channels), wanted)
 
 
 def _one_density_pool(order: int) -> list[Invariant]:
@@ -142,7 +157,7 @@ def _shared_pool(order: int, n_channels: int) -> list[Invariant]:
     pool += [Invariant(t, t) for t in members if t.l > 0]
     pool += [Invariant(a, b) for a in totals for b in members if a.l == b.l]
     found: dict[Invariant, None] = {}
-    for invariant in independent_set(order, 1, odd=False):
+    for invariant in _pivoted(order, 1):
         if len(invariant.tensors) == 3:
             for single in range(3):
                 a, b = (t._replace(channel=TOTAL) for t in _others(invariant.tensors, single))
@@ -250,42 +265,10 @@ def _gradients(
 
     gradients = np.zeros((len(points), len(pool), n_channels * size))
     for k, invariant in enumerate(pool):
-        for tensor, part in _derivatives(invariant, value):
+        for tensor, part in derivatives(invariant, value):
             channels = range(n_channels) if tensor.channel == TOTAL else [tensor.channel]
             for channel in channels:
                 start = channel * size + offsets[tensor.n, tensor.l]
                 gradients[:, k, start : start + part.shape[1]] += part
     gradients /= np.linalg.norm(gradients, axis=2, keepdims=True)
     return gradients
-
-
-Values = Callable[[Tensor], NDArray[np.float64]]
-
-
-def _derivatives(
-    invariant: Invariant, value: Values
-) -> Iterator[tuple[Tensor, NDArray[np.float64]]]:
-    """Each tensor of an invariant with the derivative by it, up to scale."""
-    left, right = invariant
-    if right is None:
-        assert isinstance(left, Tensor)
-        yield left, np.ones_like(value(left))
-        return
-    for one, other in ((left, right), (right, left)):
-        outer = _value(other, value)
-        if isinstance(one, Tensor):
-            yield one, outer
-        else:
-            tensor = coupling_tensor(one.first.l, one.second.l, one.l)
-            yield one.first, np.einsum("ijk,pj,pk->pi", tensor, value(one.second), outer)
-            yield one.second, np.einsum("ijk,pi,pk->pj", tensor, value(one.first), outer)
-
-
-def _value(operand: Tensor | Coupling, value: Values) -> NDArray[np.float64]:
-    if isinstance(operand, Tensor):
-        return value(operand)
-    tensor = coupling_tensor(operand.first.l, operand.second.l, operand.l)
-    result: NDArray[np.float64] = np.einsum(
-        "ijk,pi,pj->pk", tensor, value(operand.first), value(operand.second)
-    )
-    return result
