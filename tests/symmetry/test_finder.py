@@ -19,7 +19,7 @@ FAMILIES = [
     *(f"C{n}" for n in range(2, 8)), *(f"C{n}v" for n in range(2, 8)),
     *(f"C{n}h" for n in range(2, 8)), *(f"D{n}" for n in range(2, 8)),
     *(f"D{n}h" for n in range(2, 8)), *(f"D{n}d" for n in range(2, 8)),
-    *(f"S{n}" for n in range(4, 15, 2)), "C30v", "D12d", "S20",
+    *(f"S{n}" for n in range(4, 15, 2)), "C30v", "D12d", "S80",
 ]  # fmt: skip
 
 MOLECULES = {
