@@ -81,25 +81,30 @@ def _classes(
     environments: Environments, proper: bool, tolerance: float
 ) -> list[tuple[int, Members]]:
     """Environments that are equal: one of each sort, and all with the way to bring them to it."""
-    classes: list[tuple[int, Members]] = []
-    numbers = environments.numbers.astype(np.int64)
+    # by formula, in order of appearance; most are told apart by their distances already
+    classes: dict[bytes, list[tuple[int, Members, NDArray[np.float64]]]] = {}
     for k, centre in enumerate(environments.centre_numbers):
-        here = slice(environments.offsets[k], environments.offsets[k + 1])
-        for first, members in classes:
-            if environments.centre_numbers[first] != centre:
+        vectors, numbers = _vectors(environments, k), _numbers(environments, k)
+        radii = np.linalg.norm(vectors, axis=1)
+        order = np.lexsort((radii, numbers))
+        formula = np.append(numbers[order], centre).tobytes()
+        alike = classes.setdefault(formula, [])
+        for first, members, distances in alike:
+            if np.max(np.abs(radii[order] - distances), initial=0.0) > 2 * tolerance:
                 continue
-            there = slice(environments.offsets[first], environments.offsets[first + 1])
-            found = find_map(
-                environments.vectors[here], numbers[here], environments.vectors[there],
-                numbers[there], tolerance, improper=not proper,
-            )  # fmt: skip
+            goal = (_vectors(environments, first), _numbers(environments, first))
+            found = find_map(vectors, numbers, *goal, tolerance, improper=not proper)
             if found is not None:
                 members.append((k, *found))
                 break
         else:
-            n = environments.offsets[k + 1] - environments.offsets[k]
-            classes.append((k, [(k, np.eye(3), np.arange(n))]))
-    return classes
+            alike.append((k, [(k, np.eye(3), np.arange(len(numbers)))], radii[order]))
+    return [(first, members) for alike in classes.values() for first, members, _ in alike]
+
+
+def _numbers(environments: Environments, k: int) -> NDArray[np.int64]:
+    pairs = slice(environments.offsets[k], environments.offsets[k + 1])
+    return environments.numbers[pairs].astype(np.int64)
 
 
 def _vectors(environments: Environments, k: int) -> NDArray[np.float64]:
