@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.analysis import Analysis, Options, analyse
 from distdesc.singular.classify import Kind, symmetry_of
-from distdesc.singular.distance import estimate
-from distdesc.singular.maps import Separate
-from distdesc.singular.motions import ROTATIONS, trivial_motions
+from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.refine import Bounds
-from distdesc.singular.screen import singular_values
-from distdesc.singular.sight import Sight, focused
 from distdesc.singular.spectrum import NULL, Spectra, Summary, environment_spectra
 from distdesc.structures.environment import Environments
 from distdesc.symmetry.group import Symmetry
@@ -106,7 +101,7 @@ def screen(
     ]
     estimates = np.full(len(points), np.nan)
     for k in np.flatnonzero(symmetric < options.flag_ratio * largest):
-        near = _Near(descriptor, points[k], groups[k], options.bounds)
+        near = Inner(descriptor, points[k], groups[k], options.bounds.rim)
         if near.smallest() < options.flag_ratio * largest[k]:
             estimates[k] = near.distance()
         else:
@@ -164,28 +159,3 @@ def _symmetrised(
             exact[k], counts[k] = found.row(place), found.n_motions[place]
     offsets = np.cumsum([0, *map(len, exact)], dtype=np.int64)
     return Spectra(offsets, np.concatenate([np.empty(0), *exact]), counts)
-
-
-class _Near:
-    """One environment whose neighbours near the cutoff, which fade, stay where they are."""
-
-    def __init__(
-        self, descriptor: Descriptor, point: Point, group: Symmetry, bounds: Bounds
-    ) -> None:
-        self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
-        faded = np.linalg.norm(point.vectors, axis=1) > bounds.rim * descriptor.cutoff
-        symmetric = group.motions()
-        moves_faded = np.any(np.abs(symmetric[np.repeat(faded, 3)]) > 0, axis=0)
-        self.allowed = symmetric[:, ~moves_faded]
-
-    def smallest(self) -> float:
-        """Smallest singular value within totally symmetric motions, in features per Å."""
-        seen = Separate(self.descriptor, as_environments([self.point]))
-        trivial = trivial_motions(self.point.vectors, ROTATIONS)
-        values = singular_values(seen.gram(), trivial, seen.responses, self.allowed)
-        return float(values[-1]) if len(values) else np.inf
-
-    def distance(self) -> float:
-        """Estimated distance to a singular point of the same symmetry, in Å."""
-        kind = focused(self.descriptor, self.point)
-        return estimate(Sight(kind, self.point, self.allowed)).distance

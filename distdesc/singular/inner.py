@@ -1,0 +1,68 @@
+"""Totally symmetric motions of the neighbours that do not fade, and how a fingerprint sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.singular.distance import estimate
+from distdesc.singular.maps import Separate
+from distdesc.singular.motions import ROTATIONS, trivial_motions
+from distdesc.singular.point import Point, as_environments
+from distdesc.singular.refine import Bounds
+from distdesc.singular.screen import singular_values
+from distdesc.singular.sight import Sight, focused
+from distdesc.symmetry.group import Symmetry
+
+
+class Inner:
+    """
+    One environment, made exactly symmetric, whose neighbours near the cutoff stay where they are.
+
+    These fade: no fingerprint sees much of them, and where the smallest singular value is theirs
+    it says nothing of the rest. What symmetry hides is left out as well, so that what remains is
+    up to the fingerprint.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map.
+    point : Point
+        The environment.
+    group : Symmetry
+        That it has nearly; see `symmetry_of`.
+    rim : float
+        Distance from the centre, relative to the cutoff, from which on neighbours fade.
+    """
+
+    def __init__(
+        self, descriptor: Descriptor, point: Point, group: Symmetry, rim: float = Bounds.rim
+    ) -> None:
+        self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
+        faded = np.linalg.norm(point.vectors, axis=1) > rim * descriptor.cutoff
+        symmetric = group.motions()
+        moves_faded = np.any(np.abs(symmetric[np.repeat(faded, 3)]) > 0, axis=0)
+        self.allowed = symmetric[:, ~moves_faded]
+
+    def values(self) -> NDArray[np.float64]:
+        """
+        Singular values within these motions, rotations set aside.
+
+        Returns
+        -------
+        ndarray, shape (n_values,), float64
+            From the largest, in features per Å; empty where nothing is free to move.
+        """
+        seen = Separate(self.descriptor, as_environments([self.point]))
+        trivial = trivial_motions(self.point.vectors, ROTATIONS)
+        return singular_values(seen.gram(), trivial, seen.responses, self.allowed)
+
+    def smallest(self) -> float:
+        """Smallest of these values, in features per Å; infinite where there is none."""
+        return float(np.min(self.values(), initial=np.inf))
+
+    def distance(self) -> float:
+        """Estimated distance to a singular point of the same symmetry, in Å."""
+        kind = focused(self.descriptor, self.point)
+        return estimate(Sight(kind, self.point, self.allowed)).distance
