@@ -23,6 +23,14 @@ SEEN = 1e-6
 """Response to a motion, relative to the largest response to any, that counts as seen."""
 
 
+COINCIDE = 1e-3
+"""
+In Å² and Å³, and of responses relative to the largest: what counts as equal in a complete basis.
+
+Where a singular value vanishes with the square of the distance or faster, its zero says where the
+point is to some 1e-5 Å only, and so do the products that ought to be equal there.
+"""
+
 CARRIED = 1e-3
 """Part of a unit motion among neighbours that have not faded, below which it is not theirs."""
 
@@ -144,8 +152,8 @@ def classify(
     rows = np.repeat(there, 3)
     said, tests = [], _tests(descriptor, core)
     while rest.shape[1] and (test := next(tests, None)) is not None:
-        kind, what, jacobian = test
-        seen, rest = _split(rest, jacobian.T @ rest[rows], SEEN * _size(jacobian))
+        kind, what, jacobian, seen_from = test
+        seen, rest = _split(rest, jacobian.T @ rest[rows], seen_from * _size(jacobian))
         if seen.shape[1]:
             motions[kind] = np.hstack([motions.get(kind, seen[:, :0]), seen])
             said.append(f"{seen.shape[1]} seen by {what}")
@@ -164,11 +172,13 @@ def _among(
     return found
 
 
-def _tests(descriptor: Descriptor, point: Point) -> Iterator[tuple[Kind, str, NDArray[np.float64]]]:
-    """What may see a motion, one after the other, and what it means if it does."""
+def _tests(
+    descriptor: Descriptor, point: Point
+) -> Iterator[tuple[Kind, str, NDArray[np.float64], float]]:
+    """What may see a motion, one after the other, what it means if it does, and from where on."""
     order = body_order(descriptor)
     for bigger in larger(descriptor, point):
-        yield Kind.TRUNCATION, "a larger basis", _jacobian(bigger, point)
+        yield Kind.TRUNCATION, "a larger basis", _jacobian(bigger, point), SEEN
     if not order:
         return
     for more in range(max(3, MOST_AT_ONCE + 1 - order)):
@@ -176,10 +186,10 @@ def _tests(descriptor: Descriptor, point: Point) -> Iterator[tuple[Kind, str, ND
         words = f"correlations of {order + more}"
         other = of_order(descriptor, point, order + more) if more else None
         if other is not None:
-            yield kind, words, _jacobian(other, point)
+            yield kind, words, _jacobian(other, point), SEEN
         complete = _complete(descriptor, point, order + more)
         if complete is not None:
-            yield kind, f"{words} in a complete basis", complete
+            yield kind, f"{words} in a complete basis", complete, COINCIDE
 
 
 def _jacobian(descriptor: Descriptor, point: Point) -> NDArray[np.float64]:
@@ -195,7 +205,9 @@ def _complete(descriptor: Descriptor, point: Point, order: int) -> NDArray[np.fl
             return None
         weights = weights[:, 0]
     try:
-        rows = class_rows(point.vectors, point.numbers, order, descriptor.parity_odd, weights)
+        rows = class_rows(
+            point.vectors, point.numbers, order, descriptor.parity_odd, weights, COINCIDE
+        )
     except CampaignError:  # too many tuples
         return None
     return rows.T

@@ -4,5 +4,6 @@ STAGES = {
     "decode": "distdesc.stages.decode:Decode",
     "fingerprint": "distdesc.stages.fingerprint:Fingerprint",
     "ingest": "distdesc.stages.ingest:Ingest",
+    "search": "distdesc.stages.search:SearchSingular",
     "singular": "distdesc.stages.singular:Singular",
 }

@@ -83,7 +83,7 @@ def environment_specs(cutoff: float, full: bool, closely: bool) -> tuple[ArraySp
         found.append(ArraySpec("n_neighbours", "<i4", description=what))
     if full:
         found.append(_values_spec(near))
-    return (*found, *(_close_specs(near) if closely else ()))
+    return (*found, *(close_specs(near) if closely else ()))
 
 
 def structure_specs(full: bool) -> tuple[ArraySpec, ...]:
@@ -106,7 +106,16 @@ def _values_spec(ragged: Ragged) -> ArraySpec:
     )  # fmt: skip
 
 
-def _close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
+def close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
+    """
+    Arrays of what was analysed.
+
+    Parameters
+    ----------
+    near : Ragged
+        Neighbours of a row.
+    """
+
     def vectors(name: str, description: str) -> ArraySpec:
         return ArraySpec(name, "<f8", (3,), ("xyz",), "Å", NAN, near, description)
 
@@ -179,8 +188,8 @@ def environment_columns(
     if full:
         columns["singular_values"] = padded_values(found.spectra, counts)
     if closely:
-        columns |= _analysis_columns(found.analyses, len(counts))
-        columns |= _neighbour_columns(found.analyses, environments, counts)
+        columns |= analysis_columns(found.analyses, len(counts))
+        columns |= neighbour_columns(found.analyses, environments, counts)
     return columns
 
 
@@ -228,7 +237,17 @@ def padded_values(spectra: Spectra, counts: NDArray[np.int32]) -> NDArray[np.flo
     return out
 
 
-def _analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
+def analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
+    """
+    Columns of `close_specs` with one value a row.
+
+    Parameters
+    ----------
+    analyses : dict of int to Analysis
+        By row.
+    n : int
+        Rows.
+    """
     columns: Columns = {
         name: np.full(n, np.nan) for name in ("distance", "pair_residual", "pair_misfit")
     }
@@ -246,9 +265,21 @@ def _analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
     return columns
 
 
-def _neighbour_columns(
+def neighbour_columns(
     analyses: dict[int, Analysis], environments: Environments, counts: NDArray[np.int32]
 ) -> Columns:
+    """
+    Columns of `close_specs` with one entry a neighbour.
+
+    Parameters
+    ----------
+    analyses : dict of int to Analysis
+        By row.
+    environments : Environments
+        Of all rows.
+    counts : ndarray, shape (n,), int32
+        Neighbours of the rows that were analysed, 0 of the others.
+    """
     stored = np.repeat(counts > 0, np.diff(environments.offsets))
     names = ("singular_point", "null_motion", "pair_first", "pair_second")
     columns: Columns = {name: np.full((int(np.sum(stored)), 3), np.nan) for name in names}

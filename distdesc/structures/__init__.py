@@ -7,4 +7,5 @@ SOURCES = {
     "extxyz": "distdesc.structures.extxyz:ExtxyzFiles",
     "fingerprint_store": "distdesc.structures.fingerprint_store:FingerprintStore",
     "structure_store": "distdesc.structures.structure_store:StructureStore",
+    "variants": "distdesc.structures.variants:Variants",
 }

@@ -158,6 +158,7 @@ MAKERS = {
     "aselmdb": Lmdb(),
     "ase_any": AnyFormat(),
     "structure_store": Ingested(),
+    "variants": Extxyz(),
 }
 
 
