@@ -183,9 +183,4 @@ def _write(
     if first is not None:
         check_agreement(first, digests, work.measured, str(machine()["host"]))
         return first
-    objects = {}
-    for name, values in every.items():
-        stored = work.writer.write(name, task.shard, values)
-        if stored is not None:
-            objects[name] = stored
-    return objects, digests
+    return work.writer.write_shard(task.shard, every), digests

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import xxhash
@@ -35,18 +36,76 @@ def publish(path: Path, data: bytes) -> bool:
     bool
         False if the file was there already.
     """
+    changed = {path.parent, *_make_folder(path.parent)}
     partial = _write_partial(path, data)
     try:
+        _sync(partial)
         os.link(partial, path)
     except FileExistsError:
         return False
     finally:
-        partial.unlink()
-    _sync_folder(path.parent)
+        partial.unlink(missing_ok=True)
+    for folder in changed:
+        _sync(folder)
     return True
 
 
-def replace(path: Path, data: bytes | memoryview, sync: bool = True) -> None:
+class Batch:
+    """
+    Files that are put in place together, each whole, and all on disk at the cost of about one.
+
+    A context manager; what was not put in place is gone at its end.
+
+    Parameters
+    ----------
+    sync : bool
+        False leaves it to the system when they are on disk.
+    """
+
+    def __init__(self, sync: bool = True) -> None:
+        self.sync = sync
+        self._partials: dict[Path, Path] = {}
+        self._folders: set[Path] = set()
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete what was not put in place."""
+        for partial in self._partials.values():
+            partial.unlink(missing_ok=True)
+
+    def add(self, path: Path, data: bytes | memoryview) -> None:
+        """
+        Write a file, beside its place.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Its place, which may be taken; the folder is created if missing.
+        data : bytes or memoryview
+            The content.
+        """
+        self._folders |= {path.parent, *_make_folder(path.parent)}
+        self._partials[path] = _write_partial(path, data)
+
+    def place(self) -> None:
+        """Put all files in place, and have them on disk before this returns."""
+        for partial in self._partials.values() if self.sync else ():
+            _sync(partial)
+        for path, partial in self._partials.items():
+            os.replace(partial, path)
+        for folder in self._folders if self.sync else ():
+            _sync(folder)
+        self._partials.clear()
+
+
+def replace(path: Path, data: bytes | memoryview) -> None:
     """
     Create or replace a file, whole, and on disk before this returns.
 
@@ -56,17 +115,10 @@ def replace(path: Path, data: bytes | memoryview, sync: bool = True) -> None:
         Its folder is created if missing.
     data : bytes or memoryview
         The content.
-    sync : bool
-        False leaves it to the system when it is on disk.
     """
-    partial = _write_partial(path, data, sync)
-    try:
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    if sync:
-        _sync_folder(path.parent)
+    with Batch() as batch:
+        batch.add(path, data)
+        batch.place()
 
 
 def sealed(data: dict[str, Any], indent: int | None = None) -> bytes:
@@ -130,15 +182,11 @@ def remove_partials(folder: Path) -> int:
     return len(partials)
 
 
-def _write_partial(path: Path, data: bytes | memoryview, sync: bool = True) -> Path:
-    _make_folder(path.parent, sync)
+def _write_partial(path: Path, data: bytes | memoryview) -> Path:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
     except OSError as error:
         partial.unlink(missing_ok=True)
         # Of a write, the system does not say where.
@@ -146,19 +194,21 @@ def _write_partial(path: Path, data: bytes | memoryview, sync: bool = True) -> P
     return partial
 
 
-def _make_folder(folder: Path, sync: bool) -> None:
-    """Create a folder and those above it, each on disk as an entry of the one above."""
+def _make_folder(folder: Path) -> set[Path]:
+    """Create a folder and those above it; folders that have a new entry."""
     if folder.is_dir():
-        return
-    _make_folder(folder.parent, sync)
+        return set()
+    changed = _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    if sync:
-        _sync_folder(folder.parent)
+    return {*changed, folder.parent}
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Have a file, or the entries of a folder, on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(handle)

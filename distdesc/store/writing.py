@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from zarr.storage import LocalStore, WrapperStore
 from distdesc.errors import StoreError
 from distdesc.schema import ArraySpec
 from distdesc.store.layout import StageLayout
-from distdesc.store.objects import replace
+from distdesc.store.objects import Batch
 from distdesc.store.rows import object_path, open_array
 
 
@@ -37,7 +37,7 @@ class RowWriter:
     specs : iterable of ArraySpec
         Its arrays.
     sync : bool
-        Whether an object is on disk before `write` returns.
+        Whether objects are on disk before `write_shard` returns.
     """
 
     def __init__(
@@ -53,6 +53,37 @@ class RowWriter:
             name: open_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
             for name, spec in self.specs.items()
         }
+
+    def write_shard(
+        self, shard: int, arrays: Mapping[str, NDArray[Any]]
+    ) -> dict[str, tuple[int, str]]:
+        """
+        Write one whole shard of some arrays, all at once.
+
+        Parameters
+        ----------
+        shard : int
+            Number of the shard.
+        arrays : mapping of str to ndarray
+            All rows of the shard, of each array.
+
+        Returns
+        -------
+        dict of str to tuple of int and str
+            Size and digest of each object as stored; what needs none is left out.
+
+        Raises
+        ------
+        StoreError
+            If an array is not the whole shard, or does not fit the slot.
+        """
+        with Batch(self.sync) as batch:
+            stored = {k: self._add(batch, k, shard, rows) for k, rows in arrays.items()}
+            batch.place()
+        for name, found in stored.items():
+            if found is None:
+                object_path(self.path, self.specs[name], shard).unlink(missing_ok=True)
+        return {name: found for name, found in stored.items() if found is not None}
 
     def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
         """
@@ -77,6 +108,12 @@ class RowWriter:
         StoreError
             If `rows` is not the whole shard, or does not fit the slot.
         """
+        return self.write_shard(shard, {name: rows}).get(name)
+
+    def _add(
+        self, batch: Batch, name: str, shard: int, rows: NDArray[Any]
+    ) -> tuple[int, str] | None:
+        """Encode a shard of an array, to be put in place with the batch."""
         spec = self.specs[name]
         start, stop = self.layout.span(spec, shard)
         fits = len(rows) <= stop - start if spec.ragged else len(rows) == stop - start
@@ -90,9 +127,8 @@ class RowWriter:
         path = object_path(self.path, spec, shard)
         encoded = self._encoded.taken(path.relative_to(self.path).as_posix())
         if encoded is None:
-            path.unlink(missing_ok=True)
             return None
-        replace(path, encoded, self.sync)
+        batch.add(path, encoded)
         return len(encoded), xxhash.xxh3_128_hexdigest(encoded)
 
 
