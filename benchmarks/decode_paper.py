@@ -6,11 +6,11 @@ The experiment of Uhrin (2021) repeated: 77 molecules of QM9, decoded from their
 takes its ball (5 Å about the centre of the smallest enclosing ball; or one fitted to each
 molecule) and its weights (H 1.1, C 1.3, N 1.5, O 1.7, F 1.9), or equal ones for the places alone,
 or both: the places from a fingerprint of equal weights, and the elements from a second one. The
-number of atoms is not given. Success is told in its sense (the fingerprint of the atoms found is the
-given one to 1e-6; there the root of the mean square of the features, here the largest difference
-relative to the largest feature) and in ours: every atom within 0.01 Å of its place, and every
-element right. Its numbers are those of its published results: best of three attempts, the number
-of atoms given.
+number of atoms is not given. Success is told in its sense (the fingerprint of the atoms found is
+the given one to 1e-6; there the root of the mean square of the features, here the largest
+difference relative to the largest feature) and in ours: every atom within 0.01 Å of its place, and
+every element right. Its numbers are those of its published results: best of three attempts, the
+number of atoms given.
 
 Each line is a campaign like that of jobs/decode-paper.toml, with another descriptor.
 """
