@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import Kind, symmetry_of
 from distdesc.singular.distance import Estimate, estimate
 from distdesc.singular.look import Look, look, look_closely, pair_at
+from distdesc.singular.nearest import nearest
 from distdesc.singular.partner import Pair
 from distdesc.singular.point import Point
-from distdesc.singular.refine import Bounds, nearest
 from distdesc.singular.sight import Sight, focused
 from distdesc.symmetry.group import Symmetry
 

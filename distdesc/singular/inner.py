@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import estimate
 from distdesc.singular.maps import Separate
 from distdesc.singular.motions import ROTATIONS, trivial_motions
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.refine import Bounds
 from distdesc.singular.screen import singular_values
 from distdesc.singular.sight import Sight, focused
 from distdesc.symmetry.group import Symmetry

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import Classification, Kind, classify, symmetry_of
 from distdesc.singular.partner import Pair, find_pair
 from distdesc.singular.point import Point
-from distdesc.singular.refine import NULL, Bounds
+from distdesc.singular.refine import NULL
 from distdesc.singular.sight import Sight, Singular
 from distdesc.symmetry.group import Symmetry
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.congruence import misfit
 from distdesc.singular.ladder import alike
 from distdesc.singular.point import Point, moved
-from distdesc.singular.refine import Bounds
 from distdesc.singular.sight import Sight, complement
 
 SEPARATIONS = (0.2, 0.12, 0.06, 0.03, 0.015, 0.008)
@@ -126,6 +126,7 @@ def _equalised(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """Ends with equal fingerprints near ``middle + half`` and ``middle - half``; None if none."""
     start = sight.point.vectors.ravel()
+    limits = bounds.limits(start, sight.descriptor.cutoff)
     middles = sight.motions(start)
     halves = middles @ complement(middles.T @ half[:, None] / np.linalg.norm(half))
     n, damping = middles.shape[1], 0.0
@@ -141,7 +142,7 @@ def _equalised(
         step *= min(1.0, bounds.step / max(float(np.linalg.norm(step)), 1e-300))
         ahead = middle - middles @ step[:n], half - halves @ step[n:]
         wanted = np.stack([ahead[0] + ahead[1], ahead[0] - ahead[1]])
-        if not all(bounds.admit(start, end, sight.descriptor.cutoff) for end in wanted):
+        if not all(limits.admit(end) for end in wanted):
             return None
         new_difference, size = _difference(sight, wanted)
         new = float(np.linalg.norm(new_difference)) / size

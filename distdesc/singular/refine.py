@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.errors import CampaignError
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import linear_model, newton_step
 from distdesc.singular.point import Point
-from distdesc.singular.sight import Sight, Singular
+from distdesc.singular.sight import Sight, Singular, complement
 
 NULL = 1e-9
 """Largest singular value, relative to the largest of all, that counts as zero."""
@@ -19,77 +18,11 @@ NULL = 1e-9
 FLOOR = 1e-14
 """Relative singular value at which an iteration ends: rounding is not far."""
 
-ROOM = 0.8
-"""Share of a distance shorter than the core at the start that it may shrink to."""
-
 SHRINKINGS = 10
 """Shorter steps that are tried before an iteration gives up."""
 
 STALLED = 0.9
 """Remaining share of the residual after a step that got hardly anywhere; three end the search."""
-
-
-LENGTHS = (0.5, 1.0, 2.0, 4.0)
-"""How far from the environment searches begin, relative to what is stated."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """
-    Where the search for a singular point may go.
-
-    Parameters
-    ----------
-    reach : float
-        Farthest from the start, in Å: length of the displacement of all neighbours together.
-    step : float
-        Longest step of one iteration, in Å, in the same measure.
-    core : float
-        Smallest distance between two neighbours, or of one from the centre, in Å: where like
-        atoms fall together, every fingerprint is singular.
-    rim : float
-        Largest distance from the centre, relative to the cutoff, near which neighbours fade.
-    iterations : int
-        Steps at most.
-    """
-
-    reach: float = 0.5
-    step: float = 0.2
-    core: float = 0.5
-    rim: float = 0.95
-    iterations: int = 60
-
-    def __post_init__(self) -> None:
-        for name in ("reach", "step"):
-            if not getattr(self, name) > 0:
-                raise CampaignError(f"{name} must be > 0 Å, got {getattr(self, name)}")
-        if not self.core >= 0:
-            raise CampaignError(f"core must be >= 0 Å, got {self.core}")
-        if not 0 < self.rim <= 1:
-            raise CampaignError(f"rim must be above 0 and at most 1, got {self.rim}")
-        if type(self.iterations) is not int or self.iterations < 1:
-            raise CampaignError(f"iterations must be a whole number >= 1, got {self.iterations}")
-
-    def admit(self, start: NDArray[np.float64], there: NDArray[np.float64], cutoff: float) -> bool:
-        """
-        Whether neighbours may be somewhere.
-
-        What is too far at the start may stay so; what is too near may come a little nearer.
-
-        Parameters
-        ----------
-        start, there : ndarray, shape (3 n,), float64
-            Where they were at the start, and where they would be, in Å.
-        cutoff : float
-            Of the descriptor, in Å.
-        """
-        if np.linalg.norm(there - start) > self.reach:
-            return False
-        (near, far), (nearest, farthest) = _spans(start), _spans(there)
-        return bool(
-            np.all(nearest >= np.minimum(self.core, ROOM * near))
-            and np.all(farthest <= np.maximum(self.rim * cutoff, far))
-        )
 
 
 @dataclass(frozen=True)
@@ -165,85 +98,6 @@ def refine(sight: Sight, bounds: Bounds | None = None, block: int = 1) -> Refine
     return Refined(sight.point.at(here), seen, converged, distance, taken)
 
 
-def nearest(
-    sight: Sight,
-    bounds: Bounds | None = None,
-    kicks: int = 4,
-    spread: float = 0.1,
-    seed: int = 0,
-    enough: float = 0.0,
-) -> Refined:
-    """
-    Nearest singular point that several searches find.
-
-    They start from the environment, for one to three values that vanish together; then also from
-    beside it, as often as asked, because the smallest singular value has minima that are not zero.
-
-    Parameters
-    ----------
-    sight : Sight
-        Descriptor and environment.
-    bounds : Bounds, optional
-        Where a search may go, as seen from the environment itself.
-    kicks : int
-        Starts beside the environment.
-    spread : float
-        How far from it they are, in Å: half as far, as far, and twice and four times as far, in
-        turn.
-    seed : int
-        Of the displacements.
-    enough : float
-        Distance in Å within which the first singular point that is found will do.
-
-    Returns
-    -------
-    Refined
-        The nearest singular point; if there is none, where the smallest singular value is least.
-    """
-    bounds = bounds or Bounds()
-    start = sight.point.vectors.ravel()
-    best: Refined | None = None
-    for beside, block in _starts(sight, bounds, kicks, spread, seed):
-        found = refine(replace(sight, point=sight.point.at(beside)), bounds, block)
-        distance = float(np.linalg.norm(found.point.vectors.ravel() - start))
-        found = replace(
-            found, distance=distance, converged=found.converged and distance <= bounds.reach
-        )
-        if best is None or _rank(found) < _rank(best):
-            best = found
-        if best.converged and best.distance <= enough:
-            break
-    assert best is not None
-    return best
-
-
-def _starts(
-    sight: Sight, bounds: Bounds, kicks: int, spread: float, seed: int
-) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Where searches begin, and how many values are to vanish."""
-    start = sight.point.vectors.ravel()
-    yield from ((start, block) for block in (1, 2, 3))
-    rng = np.random.default_rng(seed)
-    motions = sight.motions(start)
-    for kick in range(kicks):
-        shift = rng.normal(size=motions.shape[1])
-        shift *= spread * LENGTHS[kick % len(LENGTHS)] / max(float(np.linalg.norm(shift)), 1e-300)
-        beside = start + motions @ shift
-        if bounds.admit(start, beside, sight.descriptor.cutoff):
-            yield from ((beside, block) for block in (1, 2))
-
-
-def _rank(found: Refined) -> tuple[bool, float]:
-    """Order in which ends are preferred: singular points by distance, others by how singular."""
-    if found.converged:
-        return False, found.distance
-    return True, float(np.min(found.singular.ratios, initial=np.inf))
-
-
-def _residual(seen: Singular, k: int) -> float:
-    return float(np.sum(seen.values[-k:] ** 2))
-
-
 def _advance(
     sight: Sight,
     bounds: Bounds,
@@ -254,26 +108,26 @@ def _advance(
 ) -> tuple[NDArray[np.float64], Singular, float] | None:
     """Take a step that lessens the residual; None if there is none."""
     start, here = places
+    limits = bounds.limits(start, sight.descriptor.cutoff)
     motions = seen.motions
-    system = linear_model(seen, sight.turns(here, seen.motions[:, -k:]), motions)
+    matrix, slope = linear_model(seen, sight.turns(here, seen.motions[:, -k:]), motions)
     for _ in range(SHRINKINGS):
-        step = newton_step(*system, damping)
+        step = newton_step(matrix, slope, damping)
         step *= min(1.0, bounds.step / max(float(np.linalg.norm(step)), 1e-300))
-        for _ in range(4):
-            there = here + motions @ step
-            if bounds.admit(start, there, sight.descriptor.cutoff):
-                ahead = sight.singular(there)
-                if _residual(ahead, k) < _residual(seen, k):
-                    return there, ahead, damping
-                break
-            step = step / 2
+        there = here + motions @ step
+        along = complement(motions.T @ limits.walls(here, there))
+        if along.shape[1] < motions.shape[1]:  # what runs into walls goes along them
+            motions = motions @ along
+            matrix, slope = along.T @ matrix @ along, along.T @ slope
+            continue
+        there = limits.drawn_in(there)
+        if limits.admit(there):
+            ahead = sight.singular(there)
+            if _residual(ahead, k) < _residual(seen, k):
+                return there, ahead, damping
         damping = 10 * max(damping, 1e-12)
     return None
 
 
-def _spans(coordinates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances of neighbours from the centre and from each other; the former once more."""
-    vectors = coordinates.reshape(-1, 3)
-    radii = np.linalg.norm(vectors, axis=1)
-    i, j = np.triu_indices(len(vectors), 1)
-    return np.concatenate([radii, np.linalg.norm(vectors[i] - vectors[j], axis=1)]), radii
+def _residual(seen: Singular, k: int) -> float:
+    return float(np.sum(seen.values[-k:] ** 2))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.analysis import Analysis, Options, analyse
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.point import Point
-from distdesc.singular.refine import Bounds
 
 EXACT = 1e-6
 """In Å: a start that is symmetric to this accuracy is searched within its symmetry."""

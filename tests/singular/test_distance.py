@@ -19,8 +19,9 @@ from reference.families import (
 from distdesc.errors import StructureError
 from distdesc.singular.classify import symmetry_of
 from distdesc.singular.distance import estimate
+from distdesc.singular.nearest import nearest
 from distdesc.singular.point import Point
-from distdesc.singular.refine import nearest, refine
+from distdesc.singular.refine import refine
 from distdesc.singular.sight import Sight
 
 

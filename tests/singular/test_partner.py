@@ -18,10 +18,10 @@ from reference.families import (
 
 from distdesc.descriptors.bispectrum import Bispectrum
 from distdesc.descriptors.trispectrum import Trispectrum
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.congruence import misfit
 from distdesc.singular.partner import find_pair
 from distdesc.singular.point import as_environments
-from distdesc.singular.refine import Bounds
 from distdesc.singular.sight import Sight
 
 

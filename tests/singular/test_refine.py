@@ -21,8 +21,10 @@ from reference.families import (
 from reference.sensitivity import nulls
 
 from distdesc.errors import CampaignError
+from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import symmetry_of
-from distdesc.singular.refine import Bounds, nearest, refine
+from distdesc.singular.nearest import nearest
+from distdesc.singular.refine import refine
 from distdesc.singular.sight import Sight
 
 ANYWHERE = Bounds(reach=3.0)
