@@ -60,6 +60,7 @@ def run_task(
     DistdescError
         If the store, the source or the versions are not what the campaign was planned with.
     """
+    log.debug("%s tried", task.key)
     before = read_receipt(path, task.stage, task.shard)
     if before is not None:
         return before
@@ -97,8 +98,9 @@ def run_task(
         where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
         finished=time.time(),
     )
-    commit(path, receipt, work.measured)
-    log.debug("%s done: %d rows in %.3f s", task.key, len(status), clock.seconds["total"])
+    won = commit(path, receipt, work.measured)
+    how = "done" if won else "done, after another attempt"
+    log.debug("%s %s: %d rows in %.3f s", task.key, how, len(status), clock.seconds["total"])
     return receipt
 
 

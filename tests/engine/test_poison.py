@@ -44,7 +44,7 @@ def treacherous(monkeypatch):
 def poisoned(treacherous, make, molecules, tmp_path):
     """Campaigns on the first 16 molecules, some with a treacherous atom: ``{7: "He"}``."""
 
-    def build(store: str, harm: dict[int, str], pause: float = 0.0, **changes) -> Campaign:
+    def build(store: str, harm: dict[int, str], **changes) -> Campaign:
         frames = re.split(r"(?m)^(?=\d+\nProperties)", molecules.read_text())[1:17]
         for k, element in harm.items():
             frames[k] = re.sub(r"(?m)^H ", f"{element} ", frames[k], count=1)
@@ -52,7 +52,7 @@ def poisoned(treacherous, make, molecules, tmp_path):
         source.write_text("".join(frames))
         given = {"store__shard_rows": 64, "limits__quarantined_fraction": 0.5, **changes}
         data = make(store, source__path=str(source), **given).to_dict()
-        descriptor = {"name": "treacherous", "order": 2, "scratch": str(tmp_path), "pause": pause}
+        descriptor = {"name": "treacherous", "order": 2, "scratch": str(tmp_path)}
         return Campaign.from_dict({**data, "descriptor": descriptor})
 
     return build
@@ -201,11 +201,13 @@ def test_errors_of_the_run_are_raised_by_the_child_as_they_are(poisoned):
 
 @pytest.mark.slow
 def test_a_child_dies_with_its_parent(poisoned, tmp_path):
-    campaign = poisoned("a.zarr", {}, pause=1000.0, execution__isolation="always")
+    campaign = poisoned("a.zarr", {}, execution__isolation="always")
     job = tmp_path / "job.toml"
     job.write_text(campaign.to_toml())
     command = [sys.executable, "-m", "distdesc", "run", str(job)]
-    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=dict(os.environ))
+    parent = subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, env={**os.environ, "DISTDESC_TEST_PAUSE": "1e6"}
+    )
     children: list[psutil.Process] = []
     for _ in range(1200):
         children = psutil.Process(parent.pid).children()
