@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.decoded import Decoded, Verdict
 from distdesc.decode.fingerprints import checked
 from distdesc.decode.independent import from_independent
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.refine import NOISY, refined
-from distdesc.decode.roads import Roads
+from distdesc.decode.roads import POLISHED, Roads
 from distdesc.decode.second import assigned
+from distdesc.descriptors.density import n_moments
 from distdesc.descriptors.marchable import LEAST_ORDER
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
 from distdesc.errors import CampaignError
+
+__all__ = ["Decoded", "Decoder", "Verdict"]
 
 SINGLE = 6e-8
 """Relative error of single precision."""
@@ -42,58 +45,6 @@ SEARCHED_ORDER = 5
 """order up to which it is worth to fit them to a full set, where all else has failed."""
 
 ALGEBRA, COMPLETION, SEARCH = "algebra", "completion", "search"
-
-
-class Verdict(Enum):
-    """What a decoded structure is worth."""
-
-    EXACT = "exact"
-    APPROXIMATE = "approximate"
-    AMBIGUOUS = "ambiguous"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """
-    A structure with a given fingerprint, in a frame of its own.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (n_atoms, 3), float64
-        Relative to the centre of the ball, in Å; empty if nothing was found.
-    numbers : ndarray, shape (n_atoms,), int32
-        Atomic numbers.
-    weights : ndarray, shape (n_atoms,), float64
-        As found, before they were rounded to those of elements.
-    verdict : Verdict
-        Exact: the fingerprint is reproduced to `tolerance`. Approximate: not quite. Ambiguous:
-        reproduced, but another structure in `others` has it too. Failed: no structure of the
-        accepted elements is near.
-    reason : str
-        Of any other verdict than exact.
-    residual : float
-        Largest difference of a feature from the given one, relative to the largest feature.
-    road : str
-        How it was found.
-    condition : float
-        Ratio of the largest and the smallest eigenvalue of the moment matrix that were used.
-    seconds : float
-        Time it took.
-    others : tuple of Decoded
-        Different structures with the same fingerprint.
-    """
-
-    positions: NDArray[np.float64]
-    numbers: NDArray[np.int32]
-    weights: NDArray[np.float64]
-    verdict: Verdict
-    reason: str
-    residual: float
-    road: str
-    condition: float
-    seconds: float
-    others: tuple[Decoded, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -213,7 +164,7 @@ class Decoder:
             since += fits or since > 0
             if since > (0 if road == ALGEBRA else self.confirm):
                 break
-        return found
+        return found + [(ALGEBRA, c) for c in roads.alternatives]
 
     def _with_elements(
         self, decoded: Decoded, second: tuple[MomentInvariants, NDArray[np.float64]], started: float
@@ -269,7 +220,10 @@ class Decoder:
         """The best of what was found, and what it is worth."""
         road, best = min(
             found,
-            key=lambda pair: (not self._fits(roads, pair[1], self.tolerance), pair[1].residual),
+            key=lambda pair: (
+                not self._fits(roads, pair[1], self.tolerance),
+                max(pair[1].residual, POLISHED),
+            ),
             default=("none", NOTHING),
         )
         others: list[tuple[str, Candidate]] = []
@@ -284,7 +238,9 @@ class Decoder:
             reason = f"the fingerprint is reproduced to {best.residual:.1e} only"
             if best.residual <= NOISY * roads.noise:
                 reason += f", as well as its noise of {roads.noise:.0e} allows"
-            if not best.sure:
+            if 3 * len(best.points) >= n_moments(self.descriptor.order):
+                reason += ", and has too few numbers for so many atoms"
+            elif not best.sure:
                 reason += ", and other elements in the same places may fit as well"
             if not roads.chemistry.sensible(best):
                 reason = "atoms are beyond the cutoff or coincide; " + reason
@@ -299,7 +255,8 @@ class Decoder:
     def _fits(self, roads: Roads, candidate: Candidate, tolerance: float) -> bool:
         """Whether atoms are sensible, and the fingerprint theirs beyond doubt."""
         near = candidate.residual <= tolerance and candidate.sure
-        return near and roads.chemistry.sensible(candidate)
+        told = 3 * len(candidate.points) < n_moments(self.descriptor.order)
+        return near and told and roads.chemistry.sensible(candidate)
 
     def _others(
         self, roads: Roads, best: Candidate, found: list[tuple[str, Candidate]]

@@ -53,6 +53,11 @@ class Roads:
         Relative residual that is good enough, if noise allows.
     noise : float
         Relative error to expect of the features.
+
+    Attributes
+    ----------
+    alternatives : list of Candidate
+        Found beside others, with the same fingerprint.
     """
 
     def __init__(self, descriptor: MomentInvariants, tolerance: float, noise: float) -> None:
@@ -60,6 +65,7 @@ class Roads:
         self.chemistry = Chemistry(descriptor)
         self.tolerance = max(tolerance, 3 * noise)
         self.noise = noise
+        self.alternatives: list[Candidate] = []
         self._placed = False
 
     def algebra(
@@ -215,8 +221,9 @@ class Roads:
         if self.descriptor.smoothing == 0 and density.order == self.descriptor.order:
             whole = [c for c in nodes if self._whole(c)]
             for near in sorted(whole, key=lambda c: -len(c.points))[:THOROUGH]:
-                found = complete_row(self.chemistry, density, near, POLISHED)
-                yield replace(found, condition=near.condition)
+                rows = complete_row(self.chemistry, density, near, POLISHED)
+                self.alternatives += rows[1:]
+                yield from rows[:1]
         for near in sorted(likely, key=lambda c: c.residual)[:THOROUGH]:
             found = self.chemistry.atoms(
                 near.points, near.weights, fingerprint, self.tolerance, POLISHED

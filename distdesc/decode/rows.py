@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode._rows_kernels import fit_rows
-from distdesc.decode.atoms import CLOSEST, NOTHING, Candidate, Chemistry
+from distdesc.decode.atoms import CLOSEST, Candidate, Chemistry
 from distdesc.decode.damped import refine
 from distdesc.decode.moment_problem import ball_rule
 from distdesc.descriptors.density import zernike_functions
@@ -41,14 +41,11 @@ FITTED = 1e-4
 ROUNDED = 1e-9
 """The same, of words that all fit as well as can be."""
 
-POLISHES = 12
+POLISHES = 8
 """Words fitted in space, at most."""
 
 NEAR = 1e-2
 """Residual from which it is worth to fit the fingerprint."""
-
-SURE = 1e-10
-"""Residual beyond which a word is not held for the only one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def complete_row(
     density: Density,
     near: Candidate,
     polished: float,
-) -> Candidate:
+) -> list[Candidate]:
     """
     Replace points with weights of no element, if they are in a row, by atoms.
 
@@ -95,8 +92,13 @@ def complete_row(
         Points: those that are atoms, and those that are not.
     polished : float
         Residual at which nothing is left to fit.
+
+    Returns
+    -------
+    list of Candidate
+        Those that have the fingerprint; all of them, if that of more than one word does.
     """
-    best, nodes, masses = NOTHING, near.points, near.weights
+    nodes, masses = near.points, near.weights
     for allowed in ELEMENT:
         row = _in_row(chemistry, nodes, masses, allowed)
         if row is None:
@@ -105,14 +107,18 @@ def complete_row(
         singles = chemistry.nearest_numbers(masses[~row])
         target = line.moments(density.moments, density.order)
         target -= line.polynomials(nodes[~row], density.order) @ chemistry.table[singles]
-        for word, places in _words(chemistry, line, target):
+        found: list[Candidate] = []
+        for cost, word, places in _words(chemistry, line, target):
+            if found and cost > ROUNDED * target[0]:
+                break  # as those before, it is none of those that fit
             points = np.concatenate([nodes[~row], line.points(places)])
             numbers = np.concatenate([singles, word])
-            found = _settled(chemistry, density, points, numbers, polished)
-            best = min(best, found, key=lambda c: c.residual)
-            if best.residual <= polished:
-                return best
-    return replace(best, sure=best.residual < SURE)
+            settled = _settled(chemistry, density, points, numbers, polished)
+            if settled.residual <= polished:
+                found.append(replace(settled, condition=near.condition))
+        if found:
+            return found
+    return []
 
 
 class _Line:
@@ -190,8 +196,8 @@ def _in_row(
 
 def _words(
     chemistry: Chemistry, line: _Line, target: NDArray[np.float64]
-) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
-    """Elements and places of rows whose moments are nearest to a target, evenly spaced first."""
+) -> list[tuple[float, NDArray[np.int32], NDArray[np.float64]]]:
+    """Errors, elements and places of rows with moments near a target, evenly spaced first."""
     total = float(target[0])
     knots, shares = line.shares(total)
     found: list[tuple[float, float, NDArray[np.int32], NDArray[np.float64]]] = []
@@ -207,10 +213,10 @@ def _words(
             spacing = np.diff(np.sort(places[k])) * line.length
             if not np.all(spacing * chemistry.radius > CLOSEST):
                 continue
-            cost = max(float(costs[k]), (ROUNDED * total) ** 2)
+            cost = max(float(np.sqrt(costs[k])), ROUNDED * total)
             found.append((cost, float(np.max(spacing) / np.min(spacing)), words[k], places[k]))
     found.sort(key=lambda row: row[:2])
-    return [row[2:] for row in found[:POLISHES]]
+    return [(cost, word, row) for cost, _, word, row in found[:POLISHES]]
 
 
 def _likely(formulas: list[NDArray[np.int32]], least: int, most: int) -> list[NDArray[np.int32]]:
