@@ -70,6 +70,7 @@ def symmetries() -> dict[str, tuple[NDArray[np.float64], ...]]:
         "D3": (third, two_fold), "D3h": (third, two_fold, z_mirror),
         "D3d": (third, two_fold, inversion), "D2h": (half, two_fold, z_mirror),
         "D2d": (improper, two_fold), "Td": (cycle, half, improper),
+        "D5h": (_turn(5), two_fold, z_mirror), "D6h": (_turn(6), two_fold, z_mirror),
     }  # fmt: skip
 
 
