@@ -10,7 +10,12 @@ from distdesc.symmetry._crystal_kernels import find_space_operations
 from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.finder import TOLERANCE, find_symmetry
 from distdesc.symmetry.group import Symmetry
-from distdesc.symmetry.lattice import cartesian_operations, complete_cell, lattice_operations
+from distdesc.symmetry.lattice import (
+    cartesian_operations,
+    complete_cell,
+    lattice_operations,
+    lattice_products,
+)
 from distdesc.symmetry.names import point_group_name
 
 
@@ -103,7 +108,7 @@ def find_crystal_symmetry(
     species, counts = np.unique(kinds, return_counts=True)
     reference = int(np.argmax(kinds == species[np.argmin(counts)]))
     scaled = np.ascontiguousarray(np.linalg.solve(frame.T, np.asarray(positions).T).T)
-    lattice, products = lattice_operations(frame, periodic, tolerance)
+    lattice, misfits = lattice_operations(frame, periodic, tolerance)
     most, n = len(lattice) * int(np.min(counts)) + 1, len(kinds)
     labels, permutations = np.empty(most, np.int64), np.empty((most, n), np.int64)
     ways, errors = np.empty((most, n, 3)), np.empty(most)
@@ -114,8 +119,9 @@ def find_crystal_symmetry(
     labels, permutations, ways, errors = labels[:k], permutations[:k], ways[:k], errors[:k]
     if k > 1:
         turned = ways @ cartesian_operations(lattice, frame)[labels]
+        products = lattice_products(lattice)
         table = group_table(permutations, labels, products, (reference, reference), whole=False)
-        inside = choose_group(turned, errors, table, tolerance)
+        inside = choose_group(turned, errors + misfits[labels], table, tolerance)
         labels, permutations = labels[inside], permutations[inside]
     operations = cartesian_operations(lattice[labels], frame)
     name = point_group_name(operations[np.unique(labels, return_index=True)[1]])

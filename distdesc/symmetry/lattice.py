@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.symmetry.closure import choose_group
-
 
 def complete_cell(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
     """
@@ -27,12 +25,12 @@ def complete_cell(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[
 
 def lattice_operations(
     cell: NDArray[np.float64], pbc: NDArray[np.bool_], tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     Point operations of a lattice, as they act on scaled coordinates.
 
     Each lattice vector may go to any other of its length; those choices count that keep all
-    angles. They are integers, so that products are exact.
+    angles. Those of a lattice that is only nearly symmetric need not form a group.
 
     Parameters
     ----------
@@ -41,14 +39,14 @@ def lattice_operations(
     pbc : ndarray, shape (3,), bool
         Periodic directions, two or three.
     tolerance : float
-        How far a lattice vector may be from its image, in Å.
+        Half of how far a lattice vector may be from its image, in Å.
 
     Returns
     -------
     operations : ndarray, shape (k, 3, 3), float64
         Positions in units of the lattice vectors, as columns, from the left; the identity first.
-    products : ndarray, shape (k, k), int32
-        Multiplication table.
+    errors : ndarray, shape (k,), float64
+        By about how much lattice vectors miss their images, in Å.
     """
     images = [_of_length(cell, pbc, k, tolerance) for k in range(3)]
     gram = cell @ cell.T
@@ -68,13 +66,35 @@ def lattice_operations(
     operations = found.transpose(0, 2, 1)
     operations = operations[np.abs(np.abs(np.linalg.det(operations)) - 1) < 0.5]
     changes = np.einsum("gki,kl,glj->gij", operations, gram, operations) - gram
-    errors = np.max(np.abs(changes / slack), axis=(1, 2))
+    errors = 2 * tolerance * np.max(np.abs(changes / slack), axis=(1, 2))
     first = np.argmax(np.all(operations == np.eye(3), axis=(1, 2)))
     order = np.concatenate([[first], np.delete(np.arange(len(operations)), first)])
-    operations, errors = operations[order], errors[order]
-    products = _products(operations)
-    inside = choose_group(np.zeros((len(operations), 0, 3)), errors, products, tolerance)
-    return operations[inside], _products(operations[inside])
+    return operations[order], errors[order]
+
+
+def lattice_products(operations: NDArray[np.float64]) -> NDArray[np.int32]:
+    """
+    Multiplication table of matrices of integers.
+
+    Parameters
+    ----------
+    operations : ndarray, shape (k, 3, 3), float64
+        From `lattice_operations`.
+
+    Returns
+    -------
+    ndarray, shape (k, k), int32
+        Index of each product, -1 where it is not among them.
+    """
+    flat = operations.reshape(-1, 9).astype(np.int64)
+    products = (operations[:, None] @ operations).reshape(-1, 9).astype(np.int64)
+    # wraps around for large entries, so that what is found is compared in full
+    hashes = 1_000_003 ** np.arange(9)
+    order = np.argsort(flat @ hashes)
+    places = np.searchsorted(flat @ hashes, products @ hashes, sorter=order)
+    found = order[np.minimum(places, len(order) - 1)]
+    same = np.all(flat[found] == products, axis=1)
+    return np.where(same, found, -1).reshape(len(flat), -1).astype(np.int32)
 
 
 def cartesian_operations(
@@ -116,16 +136,3 @@ def _of_length(
     off = np.linalg.norm(vectors @ cell, axis=1) - np.linalg.norm(cell[k])
     alike: NDArray[np.float64] = vectors[np.abs(off) <= 2 * tolerance]
     return alike
-
-
-def _products(operations: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Multiplication table of matrices of integers, -1 where a product is not among them."""
-    flat = operations.reshape(-1, 9).astype(np.int64)
-    products = (operations[:, None] @ operations).reshape(-1, 9).astype(np.int64)
-    # wraps around for large entries, so that what is found is compared in full
-    hashes = 1_000_003 ** np.arange(9)
-    order = np.argsort(flat @ hashes)
-    places = np.searchsorted(flat @ hashes, products @ hashes, sorter=order)
-    found = order[np.minimum(places, len(order) - 1)]
-    same = np.all(flat[found] == products, axis=1)
-    return np.where(same, found, -1).reshape(len(flat), -1).astype(np.int32)

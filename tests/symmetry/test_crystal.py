@@ -116,7 +116,31 @@ def test_a_strained_cell_loses_operations_beyond_the_tolerance():
     atoms = bulk("Cu", cubic=True)
     atoms.set_cell(atoms.cell[:] * [[1.0], [1.0], [1.001]], scale_atoms=True)
     assert of(atoms, 1e-4).name == "D4h"
-    assert of(atoms, 1e-2).name == "Oh"
+    cubic = of(atoms, 1e-2)
+    assert cubic.name == "Oh"
+    squares = cubic.operations @ cubic.operations.transpose(0, 2, 1)
+    assert np.allclose(squares, np.eye(3), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "angles", "name"),
+    [
+        ([4.0, 4.0, 4.0], [80, 95, 103], "Ci"),
+        ([4.0, 4.0, 4.0], [80, 80, 80], "D3d"),
+        ([4.0, 4.0, 5.0], [90, 90, 97], "D2h"),
+        # each length within the tolerance of the next, but not the first of the last
+        ([4.0, 4.0018, 4.0036], [90, 90, 90], "D4h"),
+        ([4.0, 4.0018, 4.0036], [80, 80, 80], "C2h"),
+    ],
+)
+def test_a_lattice_has_the_operations_that_its_lengths_and_angles_leave(lengths, angles, name):
+    atoms = Atoms("Po", cell=[*lengths, *angles], pbc=True)
+    symmetry = of(turned(atoms))
+    assert symmetry.name == name
+    operations = symmetry.operations
+    products = (operations[:, None] @ operations).reshape(-1, 9)
+    gaps = np.abs(products[:, None] - operations.reshape(-1, 9)).max(axis=2)
+    assert np.max(np.min(gaps, axis=1)) < 1e-12
 
 
 def test_a_structure_is_a_molecule_or_a_crystal():

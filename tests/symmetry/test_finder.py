@@ -185,6 +185,19 @@ def test_noise_within_the_tolerance_leaves_the_group_and_larger_noise_a_group(na
         assert len(group) % some.order == 0, "Lagrange"
 
 
+def test_coarse_tolerances_give_groups_too():
+    orders = set()
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        points = rng.uniform(-1.5, 1.5, size=(rng.integers(4, 12), 3))
+        gaps = np.linalg.norm(points[:, None] - points, axis=2) + 9 * np.eye(len(points))
+        tolerance = 0.45 * np.min(gaps)
+        symmetry = find_symmetry(points, np.ones(len(points), dtype=int), tolerance)
+        check_group(symmetry, points, 1.05 * tolerance)
+        orders.add(symmetry.order)
+    assert len(orders) > 3
+
+
 def test_points_without_a_frame_have_the_infinite_groups():
     on_line = np.array([[0.4, 0.8, -0.8]]) * np.array([[-1.0], [1.0], [2.0]])
     for points, numbers, name, rotations in [
@@ -201,6 +214,9 @@ def test_points_without_a_frame_have_the_infinite_groups():
         assert symmetry.order == np.inf
         check_group(symmetry, points)
     assert find_symmetry(on_line, [1, 1, 1]).proper().name == "C*"
+    # one atom opposite of two, near enough to either
+    twins = np.outer([1.0, -1.0015, -0.9985], [0.0, 0.6, 0.8])
+    assert find_symmetry(twins, [1, 1, 1]).name == "C*v"
 
 
 def test_only_like_atoms_exchange_and_atoms_on_the_centre_stay():
