@@ -10,6 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from distdesc.campaign import Campaign
@@ -21,6 +22,8 @@ from distdesc.engine.run import run
 from distdesc.engine.verify import verify
 from distdesc.errors import CampaignError, RunError, SourceError
 from distdesc.report.decoding import decoded_structures, summarise_decoding
+from distdesc.report.decoding_text import decoding_table
+from distdesc.report.figure import write_figure
 from distdesc.report.reader import open_run
 from distdesc.schema import RowKind
 from distdesc.stages import decode
@@ -261,6 +264,23 @@ def test_a_campaign_stores_what_was_found_and_sets_crystals_aside(store):
     assert [line["n_atoms"] for line in lines] == [9, 9, 5, 5, 9, 9]
     assert all(line["positions_ok"] and line["species_ok"] for line in lines)
     json.dumps(lines, allow_nan=False)
+
+
+def test_a_summary_without_elements_counts_places_alone(source, tmp_path):
+    path = tmp_path / "places.zarr"
+    run(job(path, source, descriptor={"name": "moment_invariants", "order": 7, "smoothing": 0.0,
+                                      "invariants": "full", "species": "none"}))  # fmt: skip
+    found = summarise_decoding(open_run(path))
+    assert (found.total.positions_ok, found.total.wrong) == (6, 0)
+    assert (found.total.tells_elements, found.total.species_ok) == (0, 0)
+    assert [(s.point_group, s.rows) for s in found.by_point_group] == [("C1", 6)]
+    assert {line["species_ok"] for line in decoded_structures(open_run(path))} == {None}
+    console = Console(width=120)
+    with console.capture() as text:
+        console.print(decoding_table(found))
+    assert "positions" in text.get()
+    assert "species" not in text.get()
+    write_figure(open_run(path), tmp_path / "places.png")
 
 
 def test_a_store_is_the_same_bytes_however_it_was_made_but_for_the_times(source, store, tmp_path):
