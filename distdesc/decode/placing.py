@@ -12,13 +12,13 @@ from distdesc.decode.exchanging import FITTED
 from distdesc.decode.fingerprints import Fit
 from distdesc.decode.frame import Frame, frames_of
 from distdesc.decode.moment_problem import MomentMatrix
-from distdesc.decode.starts import Starts
+from distdesc.decode.starts import NEAR, Starts
 
 STARTS = 60
 """Random starts, at most."""
 
 POLISHES = 4
-"""Of fits that leave doubt, the best few are fitted to the fingerprint."""
+"""Of fits that leave doubt, the first few and the best few are fitted to the fingerprint."""
 
 DOUBTLESS = 1e-12
 """Misfit of free weights that leaves none."""
@@ -66,11 +66,13 @@ def place(
     ]
     tasks = [(search, n) for search in searches for n in search.sizes]
     doubtful = list[tuple[float, int, Starts, Fit]]()
-    k, effort = 0, 0
+    k, effort, doubts = 0, 0, 0
     while effort < starts and tasks:
         search, n = tasks[k % len(tasks)]
         fit = search.start(n, rng)
-        if fit.residual < (DOUBTLESS if search.free(n) else FITTED):
+        free = search.free(n)
+        doubts += free and DOUBTLESS < fit.residual < NEAR
+        if fit.residual < (FITTED if not free else DOUBTLESS if doubts > POLISHES else NEAR):
             best = min(best, search.atoms(fit, tolerance, rng), key=lambda c: c.residual)
         else:
             doubtful.append((fit.residual, k, search, fit))
