@@ -18,6 +18,7 @@ from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.decode.placing import place
 from distdesc.decode.roads import Roads
 from distdesc.decode.starts import Starts
+from distdesc.descriptors.density import n_moments
 
 GOALS = (1e-8, 1e-6, 1e-4, 1e-3)
 """Residuals up to which a density passes for symmetric, one after the other."""
@@ -33,6 +34,9 @@ PLACEMENTS = 10
 
 FEW = 8
 """Random places for each of them; true moments seldom need more."""
+
+LOWER = 2
+"""Orders below the highest that atoms are sought from, where there are moments enough."""
 
 NEARLY = 0.02
 """Misfit of places from which the whole fingerprint may lead to the atoms."""
@@ -105,7 +109,7 @@ def from_independent(
         for density in found[:PLACEMENTS]:
             moments, tolerance = density.moments, roads.tolerance
             yield place(moments, order, chemistry, fingerprint, rng, tolerance, FEW)
-            yield from _nearly(moments, roads, fingerprint, rng)
+            yield from _nearly(moments, roads, fingerprint, rng, least)
         tried += found
     for density in tried[:AGAIN]:
         yield place(density.moments, order, chemistry, fingerprint, rng, roads.tolerance)
@@ -116,18 +120,27 @@ def _nearly(
     roads: Roads,
     fingerprint: NDArray[np.float64],
     rng: np.random.Generator,
+    least: int,
 ) -> Iterator[Candidate]:
-    """Atoms of moments that are somewhat off: those of a density that is nearly symmetric."""
-    fits: list[tuple[float, int, Starts, Fit]] = []
-    for frame in frames_of(moments, roads.descriptor.order):
-        search = Starts(frame, roads.chemistry, fingerprint, 1, clear=False)
-        for k in range(FEW if search.sizes else 0):
-            fit = search.start(search.sizes[k % len(search.sizes)], rng)
-            fits.append((fit.residual, len(fits), search, fit))
-    for misfit, _, search, fit in sorted(fits, key=lambda f: f[:2])[:BEST]:
-        if misfit < NEARLY:
-            found = search.atoms(fit._replace(residual=0.0), roads.tolerance, rng)
-            yield _settled(found, roads, fingerprint)
+    """
+    Atoms of moments that are somewhat off: those of a density that is nearly symmetric.
+
+    Errors grow towards the moments of the highest order, so that it goes without them, too.
+    """
+    highest = roads.descriptor.order
+    for order in range(highest, highest - LOWER - 1, -1):
+        if 3 * least > n_moments(order):
+            return
+        fits: list[tuple[float, int, Starts, Fit]] = []
+        for frame in frames_of(moments[: n_moments(order)], order):
+            search = Starts(frame, roads.chemistry, fingerprint, 1, clear=False)
+            for k in range(FEW if search.sizes else 0):
+                fit = search.start(search.sizes[k % len(search.sizes)], rng)
+                fits.append((fit.residual, len(fits), search, fit))
+        for misfit, _, search, fit in sorted(fits, key=lambda f: f[:2])[:BEST]:
+            if misfit < NEARLY:
+                found = search.atoms(fit._replace(residual=0.0), roads.tolerance, rng)
+                yield _settled(found, roads, fingerprint)
 
 
 def _settled(found: Candidate, roads: Roads, fingerprint: NDArray[np.float64]) -> Candidate:
