@@ -55,7 +55,8 @@ class Decoder:
     Nothing but the fingerprint and the descriptor's configuration is asked. With the invariants
     ``"full"`` the moments are solved for level by level, and atoms follow from the moments, both
     by linear algebra; where a symmetry stops that, levels are searched from random starts; what
-    is left, and all of ``"independent"``, is a fit of atoms from random places.
+    is left is a fit of atoms from random places. ``"independent"`` is solved tensor by tensor, for
+    each symmetry that there may be; below order 5 it is a fit from random places alone.
 
     Parameters
     ----------
