@@ -28,7 +28,7 @@ from distdesc.stages.singular_rows import (
     structure_specs,
 )
 from distdesc.stopwatch import Stopwatch
-from distdesc.structures.environment import Environments, single_environment
+from distdesc.structures.environment import Environments
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.neighbours import build_environments, warm_up
 from distdesc.structures.source import Source, Structures
@@ -154,7 +154,16 @@ class Singular:
         self.descriptor.warm_up()
         warm_up()
         number = self.descriptor.accepted_numbers[0]
-        screen(self.descriptor, single_environment(self.descriptor.cutoff / 4, number))
+        # a tetrahedron, which has many symmetries, and one bent out of shape
+        corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1], [0, 0, 0]])
+        uneven = corners * [1.0, 1.1, 1.2] + np.outer(np.arange(5), [0.02, 0.03, 0.05])
+        size = self.descriptor.cutoff / 8
+        batch = Structures(
+            np.arange(2), np.array([0, 5, 10]), np.full(10, number, dtype=np.int32),
+            size * np.concatenate([corners, uneven]), np.stack([9 * size * np.eye(3)] * 2),
+            np.array([[False] * 3, [self.map != "env"] * 3]),
+        )  # fmt: skip
+        self.run(batch, 0, 10 if self.map == "env" else 2, Stopwatch())
 
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
