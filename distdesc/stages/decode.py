@@ -33,6 +33,13 @@ DECODER_BYTES = 2**26
 """Of the tables of a decoder of the highest order, and what one decoding needs."""
 
 
+EMPTY = Decoded(
+    np.empty((0, 3)), np.empty(0, dtype=np.int32), np.empty(0), Verdict.EXACT, "", 0.0, "none",
+    1.0, 0.0,
+)  # fmt: skip
+"""What zeros are the fingerprint of: an atom alone has no neighbours."""
+
+
 @dataclass(frozen=True)
 class Decode:
     """
@@ -238,6 +245,8 @@ class Decode:
 
     def _decoded(self, fingerprint: NDArray[np.float64]) -> Decoded:
         """Atoms of a row, in units of the descriptor's cutoff."""
+        if not np.any(fingerprint):
+            return EMPTY
         n = self.descriptor.n_features
         second = (self.descriptor, fingerprint[n:]) if self.second else None
         found = self._decoder.decode(fingerprint[:n], second)

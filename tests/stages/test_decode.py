@@ -191,6 +191,14 @@ def test_a_neighbour_at_the_edge_that_no_feature_tells_is_not_missed():
         assert found["max_error"][0] < 1e-2
 
 
+def test_an_atom_without_neighbours_has_an_exact_and_empty_environment():
+    far = ase.Atoms("HCO", [[0, 0, 0], [9, 0, 0], [9, 1.2, 0]])
+    found = decoded([far], per="environment")
+    assert found["n_atoms"].tolist() == found["n_true"].tolist() == [0, 1, 1]
+    assert found["verdict"].tolist() == [VERDICTS[Verdict.EXACT]] * 3
+    assert (found["max_error"] < 1e-6).all()
+
+
 def test_environments_of_a_crystal_come_back():
     salt = bulk("NaCl", "rocksalt", 5.64, cubic=True)
     perfect, rough = salt.copy(), salt.copy()
