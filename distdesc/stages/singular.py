@@ -41,6 +41,9 @@ Of an environment, of a structure of some twenty atoms, and of an environment if
 analysed.
 """
 
+NEIGHBOURS = 100
+"""Of an environment in condensed matter, to project memory."""
+
 ROW_BYTES = 4096
 """Of one row while it is computed: its symmetry, its singular values."""
 
@@ -167,7 +170,9 @@ class Singular:
 
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
-        coordinates = 3 * max_atoms
+        # of an environment: its neighbours, some of which may be images of its own few atoms
+        near = min(max(max_atoms, NEIGHBOURS), MOST_NEIGHBOURS)
+        coordinates = 3 * (near if self.map == "env" else max_atoms)
         matrices = 4 * 8 * max(MAX_NUMBERS, coordinates**2)
         features = self.descriptor.n_features
         if self.map == "sum":
