@@ -25,6 +25,9 @@ SPURIOUS = (Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED)
 SURELY = 1.2
 """A singular point within this many times the estimated distance is taken for the nearest."""
 
+NEARLY = (3e-3, 1e-2, 3e-2, 1e-1)
+"""In Å: how far from symmetric an environment may be for a symmetric one to be nearby."""
+
 SHORTEST, LONGEST = 0.005, 0.2
 """In Å: how far from the environment searches begin at least and at most, where it is not known."""
 
@@ -174,15 +177,47 @@ def analyse(
     smallest = float(guess.singular.ratios[-1]) if len(guess.singular.values) else np.inf
     if guess.distance > options.flag_distance and smallest > options.flag_ratio:
         return _unflagged(start, here, ratio <= options.flag_ratio or bool(np.all(here.faded)))
-    found = nearest(
-        free, options.bounds, options.kicks, spread=min(max(guess.distance, SHORTEST), LONGEST),
-        seed=options.seed, enough=SURELY * guess.distance,
-    )  # fmt: skip
-    if not found.converged:
+    there, distance = _beside(free, here, guess.distance, options)
+    if there is None:
         reason = f"no singular point was found within {options.bounds.reach:g} Å"
         return replace(start, kind=Kind.UNRESOLVED, flagged=True, reason=reason)
-    there = look_closely(descriptor, found.point, found.nulls.shape[1], options.bounds)
-    return _concluded(start, descriptor, there, found.distance, options)
+    return _concluded(start, descriptor, there, distance, options)
+
+
+def _beside(
+    free: Sight, here: Look, expected: float, options: Options
+) -> tuple[Look | None, float]:
+    """Nearest singular point of those that are more symmetric, and those that a search finds."""
+    more, near = _more_symmetric(free, here, options)
+    if more is not None and near <= SURELY * expected:
+        return more, near
+    bounds, kicks = options.bounds, options.kicks
+    if more is not None:  # only what is nearer is of interest
+        bounds, kicks = replace(bounds, reach=min(bounds.reach, near)), 0
+    found = nearest(
+        free, bounds, kicks, spread=min(max(expected, SHORTEST), LONGEST), seed=options.seed,
+        enough=SURELY * expected,
+    )  # fmt: skip
+    if not found.converged or near <= SURELY * found.distance:
+        return more, near
+    n_nulls = found.nulls.shape[1]
+    return look_closely(free.descriptor, found.point, n_nulls, options.bounds), found.distance
+
+
+def _more_symmetric(free: Sight, here: Look, options: Options) -> tuple[Look | None, float]:
+    """
+    Symmetric environment nearby, whose nulls make the least seen motions what they are.
+
+    A search may miss it where neighbours that fade, and are held, break the symmetry.
+    """
+    for tolerance in NEARLY:
+        group = symmetry_of(free.descriptor, here.point, tolerance)
+        if len(group.operations) > len(here.symmetry.operations):
+            there = look(free.descriptor, here.point, group, options.bounds)
+            distance = float(np.linalg.norm(there.point.vectors - here.point.vectors))
+            if Kind.SYMMETRY in there.found.motions and distance <= options.bounds.reach:
+                return there, distance
+    return None, np.inf
 
 
 def _refusal(descriptor: Descriptor, point: Point) -> str:

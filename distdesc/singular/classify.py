@@ -19,9 +19,11 @@ from distdesc.singular.tuples import class_rows
 from distdesc.symmetry.finder import find_symmetry
 from distdesc.symmetry.group import Symmetry
 
-SEEN = 1e-6
-"""Response to a motion, relative to the largest response to any, that counts as seen."""
+SEEN, LEAST_SEEN = 1e-6, 1e-10
+"""Responses relative to the largest: from the first on surely seen, below the second surely not."""
 
+CLEARLY = 1e3
+"""Between these, seen is what has so many times the response of the descriptor itself."""
 
 COINCIDE = 1e-3
 """
@@ -150,10 +152,13 @@ def classify(
             motions[Kind.CUTOFF] = cut
     core = replace(point, vectors=point.vectors[there], numbers=point.numbers[there])
     rows = np.repeat(there, 3)
-    said, tests = [], _tests(descriptor, core)
+    own = _jacobian(descriptor, point)
+    left = float(np.linalg.norm(own.T @ nulls)) / max(_size(own), 1e-300)
+    tests = _tests(descriptor, core, min(SEEN, max(LEAST_SEEN, CLEARLY * left)))
+    said: list[str] = []
     while rest.shape[1] and (test := next(tests, None)) is not None:
-        kind, what, jacobian, seen_from = test
-        seen, rest = _split(rest, jacobian.T @ rest[rows], seen_from * _size(jacobian))
+        kind, what, jacobian, least = test
+        seen, rest = _split(rest, jacobian.T @ rest[rows], least * _size(jacobian))
         if seen.shape[1]:
             motions[kind] = np.hstack([motions.get(kind, seen[:, :0]), seen])
             said.append(f"{seen.shape[1]} seen by {what}")
@@ -173,12 +178,12 @@ def _among(
 
 
 def _tests(
-    descriptor: Descriptor, point: Point
+    descriptor: Descriptor, point: Point, seen_from: float
 ) -> Iterator[tuple[Kind, str, NDArray[np.float64], float]]:
     """What may see a motion, one after the other, what it means if it does, and from where on."""
     order = body_order(descriptor)
     for bigger in larger(descriptor, point):
-        yield Kind.TRUNCATION, "a larger basis", _jacobian(bigger, point), SEEN
+        yield Kind.TRUNCATION, "a larger basis", _jacobian(bigger, point), seen_from
     if not order:
         return
     for more in range(max(3, MOST_AT_ONCE + 1 - order)):
@@ -186,7 +191,7 @@ def _tests(
         words = f"correlations of {order + more}"
         other = of_order(descriptor, point, order + more) if more else None
         if other is not None:
-            yield kind, words, _jacobian(other, point), SEEN
+            yield kind, words, _jacobian(other, point), seen_from
         complete = _complete(descriptor, point, order + more)
         if complete is not None:
             yield kind, f"{words} in a complete basis", complete, COINCIDE
