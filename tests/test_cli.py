@@ -249,10 +249,19 @@ def test_environments_of_a_crystal_are_decoded(tmp_path):
     atoms = bulk("NaCl", "rocksalt", 5.6, cubic=True)
     atoms.rattle(0.1, seed=3)
     ase.io.write(tmp_path / "salt.xyz", atoms)
+    store = tmp_path / "salt.zarr"
     text = call("decode", tmp_path / "salt.xyz", "--per", "environment", "--cutoff", 3.6,
-                "--elements", "Na,Cl", "--order", 5)  # fmt: skip
+                "--elements", "Na,Cl", "--order", 5, "-o", store)  # fmt: skip
     assert "8 of 8 (100 %)" in text
     assert "decoded environments, from 78 numbers each" in text
+    assert "8 rows" in call("export", store, "-o", tmp_path / "found.xyz")
+    found = ase.io.read(tmp_path / "found.xyz", ":")
+    assert [a.info["atom"] for a in found] == list(range(8))
+    assert [len(a) for a in found] == [6] * 8
+    for k, neighbours in enumerate(found):
+        there = np.sort(atoms.get_distances(k, range(8), mic=True))
+        nearest = np.linalg.norm(neighbours.positions, axis=1).min()
+        assert abs(nearest - there[1]) < 1e-5, "about the centre, in Å"
 
 
 def test_decode_prints_itself_as_a_job(rough, tmp_path):

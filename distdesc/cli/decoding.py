@@ -65,7 +65,7 @@ def decode(
     \b
     distdesc decode molecules.xyz                            table of what came back, by size
     distdesc decode molecules.xyz --json > found.json        the same for each molecule
-    distdesc decode molecules.xyz --noise 6e-8 --elements H,C,N,O --tolerance 1e-5
+    distdesc decode molecules.xyz --noise 1e-6 --elements H,C,N,O
     distdesc decode crystals.xyz --per environment --cutoff 3.5 --elements Ti,Al
     distdesc decode qm9.db -o decoded.zarr --workers 8       keep it, resume it, on all cores
     distdesc decode fingerprints.zarr                        what `distdesc run` stored
