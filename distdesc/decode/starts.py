@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.descent import descend
 from distdesc.decode.exchanging import FITTED, exchanged
 from distdesc.decode.fingerprints import Fit
-from distdesc.decode.frame import Frame
+from distdesc.decode.frame import Frame, frames_of
 from distdesc.decode.totals import Totals
 
 PULL = 0.3
@@ -36,6 +37,12 @@ SURE = 1e-10
 
 POLISHED = 1e-11
 """Relative residual at which rounding is all that is left."""
+
+CLOSE = 1e-4
+"""Residual from which moments are worth to be fitted."""
+
+SHARPENINGS, STEPS = 3, 100
+"""Fits of moments, one after the other, and steps of each, at most."""
 
 ARRANGEMENTS = 8
 """Of elements, tried in the same places."""
@@ -161,7 +168,38 @@ class Starts:
         points = self.frame.in_ball(places)
         weights = fit.weights / np.maximum(self.chemistry.fingerprints.decay(points), 1e-9)
         found = self.chemistry.atoms(points, weights, self.fingerprint, tolerance, POLISHED)
+        for _ in range(SHARPENINGS):
+            if not tolerance < found.residual < CLOSE:
+                break
+            again = self._sharpened(found, 0.1 * tolerance)
+            found = min(found, again, key=lambda c: c.residual)
         return replace(found, sure=self._unique(n, found.residual < SURE))
+
+    def _sharpened(self, near: Candidate, tolerance: float) -> Candidate:
+        """
+        Atoms from moments that are first fitted to the fingerprint.
+
+        That is a detour, but not into the long and bent valleys in which atoms in a ball that is
+        too large for them are fitted to a fingerprint.
+        """
+        own, weights = self.chemistry.fingerprints, self.chemistry.table[near.numbers]
+        goal = self.fingerprint
+        scale = 1 / max(abs(float(goal[0])), 1e-3) ** own.degrees
+        end = descend(
+            lambda m: (own.of_moments(m) - goal) * scale,
+            lambda m: own.slopes_by_moments(m) * scale[:, None],
+            weights @ own.basis(near.points)[0],
+            1e-30,
+            STEPS,
+            STEPS,
+        )
+        for frame in frames_of(end.x, own.order)[:1]:
+            offsets = near.points - frame.centre
+            places = np.asarray(np.linalg.solve(frame.stretch, offsets.T).T, dtype=np.float64)
+            moved = frame.fit(places, weights * own.decay(near.points), -1.0)[0]
+            points = frame.in_ball(moved)
+            return self.chemistry.atoms(points, weights, goal, tolerance, POLISHED)
+        return NOTHING
 
     def _freed(self, held: Fit) -> Fit:
         """Free the weights; if they are those of elements, nearly, make them so."""
