@@ -68,8 +68,12 @@ def _fit(places, weights, target, most_steps):
             break
         if step == 12 and cost > 1e-4:
             break
-        matrix, move = slopes.T @ slopes, slopes.T @ off
+        matrix, move = np.zeros((n, n)), np.zeros(n)
         for i in range(n):
+            for k in range(m):
+                move[i] += slopes[k, i] * off[k]
+                for j in range(i + 1):
+                    matrix[i, j] += slopes[k, i] * slopes[k, j]
             matrix[i, i] += damping * matrix[i, i] + 1e-15
         if not _solved(matrix, move):
             damping *= 10
@@ -99,8 +103,15 @@ def fit_rows(words, table, target, knots, shares, most_steps, places, costs):
     the weight up to its middle is that of the density, `shares` at the places `knots`. Fill
     `places`, (n_words, n_atoms), and `costs`.
     """
+    weights = np.empty(words.shape[1])
     for word in range(len(words)):
-        weights = table[words[word]]
-        before = np.cumsum(weights) - 0.5 * weights
-        places[word] = np.interp(before, shares, knots)
+        upto, k = 0.0, 1
+        for i in range(words.shape[1]):
+            weights[i] = table[words[word, i]]
+            middle = upto + 0.5 * weights[i]
+            upto += weights[i]
+            while k < len(shares) - 1 and shares[k] < middle:
+                k += 1
+            part = (middle - shares[k - 1]) / (shares[k] - shares[k - 1])
+            places[word, i] = knots[k - 1] + part * (knots[k] - knots[k - 1])
         costs[word] = _fit(places[word], weights, target, most_steps)

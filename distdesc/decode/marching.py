@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -149,6 +149,8 @@ class _State:
         See `Levels.least`.
     cut, goal : float
         What counts as zero, and as solved.
+    open : list of Level
+        Those that linear equations did not solve.
     """
 
     levels: Levels
@@ -161,6 +163,7 @@ class _State:
     noise: float
     rng: np.random.Generator | None
     effort: Effort
+    open: list[Level] = field(default_factory=list)
 
     def advance(self, level: Level) -> bool:
         """Solve the next level; whether it is solved."""
@@ -183,7 +186,10 @@ class _State:
         known = self.moments.copy()
         if worst <= CLOSE and self._refined(1, level.l):
             return True
-        return self.rng is not None and self._completed(level, gram, known, self.rng)
+        self.open.append(level)
+        if self.rng is None:
+            return False
+        return self._completed(level, gram, known, self.rng) or self._shaken(known, self.rng)
 
     def _linear(self, level: Level, target: NDArray[np.float64]) -> None:
         """Take the shortest solution of the linear equations of a level."""
@@ -221,10 +227,24 @@ class _State:
                 return True
         return False
 
-    def _refined(self, first: int, last: int, goal: float = 0.0) -> bool:
-        """Fit the moments of some levels to their features; whether that is good enough."""
+    def _shaken(self, known: NDArray[np.float64], rng: np.random.Generator) -> bool:
+        """Solve all levels that are open, which may need each other, from random moments."""
+        first, last = self.open[0].l, self.open[-1].l
+        for start in range(STARTS):
+            self.moments[:] = known
+            for level in self.open:
+                spread = np.sqrt(np.max(np.abs(self.fingerprint[level.features][level.grams])))
+                base = known[level.moments] if start % 2 else 0.0
+                noise = rng.normal(size=len(level.moments))
+                self.moments[level.moments] = base + 0.5 * spread * noise
+            if self._refined(first, last, self.open):
+                return True
+        return False
+
+    def _refined(self, first: int, last: int, free: list[Level] | None = None) -> bool:
+        """Fit the moments of some levels, or some of these, to their features; whether it went."""
         levels = self.levels.members[first : last + 1]
-        unknown = np.concatenate([level.moments for level in levels])
+        unknown = np.concatenate([level.moments for level in free or levels])
         target = np.concatenate([self.fingerprint[level.features] for level in levels])
         scale = np.concatenate(self.scales[first : last + 1])
         moments = self.moments.copy()
@@ -243,7 +263,7 @@ class _State:
         found, cost, steps = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
         self.moments[unknown] = found
         self.effort.spend(steps, len(target), len(unknown))
-        return cost <= max(goal, self.goal) ** 2
+        return cost <= self.goal**2
 
 
 def _untold(equations: NDArray[np.float64], cut: float) -> NDArray[np.float64]:

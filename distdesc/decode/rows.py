@@ -35,7 +35,7 @@ WORDS = 3000
 STEPS = 40
 """To fit one of them."""
 
-FITTED = 1e-4
+FITTED = 1e-3
 """Error of the moments along the line, relative to the weight, of what is looked at further."""
 
 ROUNDED = 1e-9
@@ -43,6 +43,9 @@ ROUNDED = 1e-9
 
 POLISHES = 8
 """Words fitted in space, at most."""
+
+SLACK = 10.0
+"""Times the residual at which nothing is left to fit, that rows may leave: they are thin."""
 
 NEAR = 1e-2
 """Residual from which it is worth to fit the fingerprint."""
@@ -114,7 +117,7 @@ def complete_row(
             points = np.concatenate([nodes[~row], line.points(places)])
             numbers = np.concatenate([singles, word])
             settled = _settled(chemistry, density, points, numbers, polished)
-            if settled.residual <= polished:
+            if settled.residual <= SLACK * polished:
                 found.append(replace(settled, condition=near.condition))
         if found:
             return found
@@ -284,11 +287,11 @@ def _settled(
         return product * scale[:, None]
 
     x, _, _ = refine(
-        from_moments, lambda x: by_place(x)[1][: len(moments)], points.ravel(), 1e-26, STEPS // 3
+        from_moments, lambda x: by_place(x)[1][: len(moments)], points.ravel(), 1e-26, STEPS // 2
     )
     residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     if polished < residual < NEAR:
-        x, _, _ = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 3)
+        x, _, _ = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 2)
         residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     return Candidate(x.reshape(-1, 3), weights, numbers, residual)
 

@@ -180,7 +180,7 @@ def test_weak_directions_are_refined_that_normal_equations_lose():
 
 def test_a_row_is_fitted_to_its_moments_for_the_word_that_is_its_own():
     table = np.array([0.0, 1.1, 1.3, 1.5])
-    words = np.array([[1, 2, 2, 3], [1, 2, 3, 2], [2, 1, 2, 3]])
+    words = np.array([[1, 2, 2, 3], [1, 2, 3, 2], [2, 1, 2, 3]], dtype=np.int32)
     places = np.array([-0.8, -0.35, 0.2, 0.75])
     chebyshev = np.polynomial.chebyshev.chebvander(places, 7).T
     target = chebyshev @ table[words[0]]
@@ -190,3 +190,20 @@ def test_a_row_is_fitted_to_its_moments_for_the_word_that_is_its_own():
     assert costs[0] < 1e-20
     np.testing.assert_allclose(found[0], places, atol=1e-8)
     assert np.all(costs[1:] > 1e-6)
+
+
+@pytest.mark.parametrize("name", ["CH3CN", "C3H4_C3v", "CCl4"])
+def test_levels_that_a_symmetry_leaves_open_are_solved_together(name):
+    atoms = molecule(name)
+    positions = atoms.positions - atoms.positions.mean(axis=0)
+    radius = 1.02 * np.linalg.norm(positions, axis=1).max()
+    descriptor = MomentInvariants(
+        cutoff=radius, order=7, invariants="full", elements=("H", "C", "N", "Cl"), smoothing=0.0
+    )
+    weights = descriptor.weight_table()[atoms.numbers]
+    fingerprint = of_descriptor(descriptor).of_points(positions / radius, weights)
+    found = Decoder(descriptor).decode(fingerprint)
+    errors = match(found.positions, found.numbers, positions, atoms.numbers)
+    assert found.verdict is Verdict.EXACT
+    assert errors.max_error < 1e-3
+    assert errors.species_ok
