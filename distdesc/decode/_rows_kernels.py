@@ -20,14 +20,17 @@ def _chebyshev(x, values, slopes):
 @njit(cache=True, nogil=True)
 def _differences(places, weights, target, off, slopes):
     """Fill differences of the moments, and their derivatives by the places; sum of squares."""
-    values, by_place = np.empty(len(target)), np.empty(len(target))
-    off[:] = -target
+    values, by_place, total = np.empty(len(target)), np.empty(len(target)), 0.0
+    for k in range(len(target)):
+        off[k] = -target[k]
     for i in range(len(places)):
         _chebyshev(places[i], values, by_place)
         for k in range(len(target)):
             off[k] += weights[i] * values[k]
             slopes[k, i] = weights[i] * by_place[k]
-    return np.sum(off * off)
+    for k in range(len(target)):
+        total += off[k] * off[k]
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +63,7 @@ def _fit(places, weights, target, most_steps):
     """Move places on a line towards moments (Levenberg and Marquardt); the sum of squares."""
     n, m = len(places), len(target)
     off, slopes = np.empty(m), np.empty((m, n))
-    trial_off, trial_slopes = np.empty(m), np.empty((m, n))
+    trial, trial_off, trial_slopes = np.empty(n), np.empty(m), np.empty((m, n))
     cost = _differences(places, weights, target, off, slopes)
     damping = 1e-3
     for step in range(most_steps):
@@ -78,13 +81,15 @@ def _fit(places, weights, target, most_steps):
         if not _solved(matrix, move):
             damping *= 10
             continue
-        trial = places - move
+        for i in range(n):
+            trial[i] = places[i] - move[i]
         lower = _differences(trial, weights, target, trial_off, trial_slopes)
         if lower < cost:
             done = lower > 0.999 * cost and cost < 1e-12
-            places[:] = trial
-            off[:] = trial_off
-            slopes[:, :] = trial_slopes
+            for i in range(n):
+                places[i] = trial[i]
+            off, trial_off = trial_off, off
+            slopes, trial_slopes = trial_slopes, slopes
             cost = lower
             damping = max(0.1 * damping, 1e-14)
             if done:
