@@ -67,4 +67,4 @@ def test_a_sum_adds_up_equal_environments_of_one_element_only(centres, seen):
 def test_a_line_is_no_bent_set_of_the_same_height():
     line = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
     numbers = np.array([1, 1])
-    assert find_map(line, numbers, line + [0.3, 0.0, 0.0], numbers, 1e-3) is None
+    assert find_map(line, numbers, line + np.array([0.3, 0.0, 0.0]), numbers, 1e-3) is None
