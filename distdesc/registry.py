@@ -64,7 +64,7 @@ def build(registry: Mapping[str, str], kind: str, fields: Mapping[str, Any]) -> 
     CampaignError
         If the name or a field is unknown, a field is missing, or a value is not accepted.
     """
-    values = {k: _frozen(v) for k, v in fields.items() if k != "name"}
+    values = {k: frozen(v) for k, v in fields.items() if k != "name"}
     if "name" not in fields:
         raise CampaignError(f'[{kind}] lacks "name"; one of: {", ".join(sorted(registry))}')
     cls = load(registry, kind, str(fields["name"]))
@@ -125,8 +125,16 @@ def _check_types(
                 raise CampaignError(f"[{kind}] {key} must be {words}, got {value!r}")
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """
+    Return the same value with tuples for lists, so that it can be hashed.
+
+    Parameters
+    ----------
+    value : object
+        From TOML or JSON.
+    """
+    return tuple(frozen(v) for v in value) if isinstance(value, list) else value
 
 
 def _thawed(value: Any) -> Any:

@@ -5,5 +5,6 @@ STAGES = {
     "fingerprint": "distdesc.stages.fingerprint:Fingerprint",
     "ingest": "distdesc.stages.ingest:Ingest",
     "search": "distdesc.stages.search:SearchSingular",
+    "sensitivity": "distdesc.stages.sensitivity:SensitivityScan",
     "singular": "distdesc.stages.singular:Singular",
 }
