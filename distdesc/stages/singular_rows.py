@@ -116,7 +116,7 @@ def close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
         Neighbours of a row.
     """
 
-    def vectors(name: str, description: str) -> ArraySpec:
+    def _vectors(name: str, description: str) -> ArraySpec:
         return ArraySpec(name, "<f8", (3,), ("xyz",), "Å", NAN, near, description)
 
     kinds = {"kinds": [kind.value for kind in Kind]}
@@ -132,12 +132,12 @@ def close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
         ArraySpec("pair_misfit", "<f8", unit="Å", fill=NAN, description="How different the pair "
                   "is in its best alignment."),
         ArraySpec("neighbour_number", "|u1", ragged=near, description="Atomic number."),
-        vectors("neighbour", "From the centre."),
-        vectors("singular_point", "Where the neighbours are at the singular point."),
+        _vectors("neighbour", "From the centre."),
+        _vectors("singular_point", "Where the neighbours are at the singular point."),
         ArraySpec("null_motion", "<f8", (3,), ("xyz",), "1", NAN, near,
                   description="Motion that is not seen there, of length one in all."),
-        vectors("pair_first", "One of two environments with the same fingerprint."),
-        vectors("pair_second", "The other."),
+        _vectors("pair_first", "One of two environments with the same fingerprint."),
+        _vectors("pair_second", "The other."),
     )  # fmt: skip
 
 

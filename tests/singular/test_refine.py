@@ -163,3 +163,17 @@ def test_nothing_to_move_is_no_failure():
 def test_bounds_that_make_no_sense_are_refused_by_name(field, value):
     with pytest.raises(CampaignError, match=f"{field} must be"):
         Bounds(**{field: value})
+
+
+def test_limits_admit_what_lies_within_them():
+    start = 1.1 * TETRAHEDRON
+    limits = Bounds(reach=0.4, core=0.5, rim=0.5).limits(start.ravel(), 2.6)
+    assert limits.admit(start.ravel())
+    assert not limits.admit((1.25 * start).ravel()), "beyond the rim"
+    assert not limits.admit((0.4 * start).ravel()), "too near to the centre, and too far away"
+    assert np.linalg.norm(limits.drawn_in((1.25 * start).ravel()).reshape(4, 3), axis=1) == (
+        pytest.approx(1.3)
+    )
+    walls = limits.walls(start.ravel(), (1.25 * start).ravel())
+    assert walls.shape == (12, 4)
+    np.testing.assert_allclose(walls.T @ walls, np.eye(4), atol=1e-12)

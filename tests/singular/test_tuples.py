@@ -23,7 +23,7 @@ from distdesc.errors import CampaignError
 from distdesc.singular.ladder import weights_of
 from distdesc.singular.motions import trivial_motions
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.tuples import class_rows, exact_rank
+from distdesc.singular.tuples import PRIME, class_rows, exact_rank
 
 ORDERS = {
     "nu1": (1, False), "nu2": (2, False), "nu3_O3": (3, False), "nu3_SO3": (3, True),
@@ -159,6 +159,11 @@ def test_weighted_elements_count_as_in_a_descriptor_that_weighs_them(weights):
     assert own.tolist() == [weights[(1, 8, 9).index(z)] for z in numbers]
     assert float_nulls(vectors, numbers, 2, weights=own) == count == 1
     assert smallest > 1e-5
+
+
+def test_what_is_independent_counts_though_it_is_not_so_modulo_the_prime():
+    assert exact_rank([[1, 0, 0], [3, PRIME, 0]], [1, 1], 2) == 3
+    assert exact_rank([[1, 0, 0], [3, 0, 0]], [1, 1], 2) == 2, "two radii"
 
 
 def test_too_many_tuples_are_refused():

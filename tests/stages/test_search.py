@@ -29,7 +29,7 @@ KINDS = list(Kind)
 def census(folder: Path, **options) -> Path:
     path = folder / "ch4.xyz"
     ase.io.write(path, ase.build.molecule("CH4")[[0, 1, 2, 3, 4]])
-    fields = {"spreads": [0.1, 0.3], "radius": 3.0, "copies": 3, "seed": 1}
+    fields = {"spreads": [0.1, 0.3], "radius": 3.0, "copies": 3, "seed": 4}
     job = {
         "source": {"name": "variants", "path": str(path), **fields},
         "descriptor": SPECTRUM,
