@@ -62,6 +62,7 @@ def test_what_nearly_has_a_symmetry_comes_back_with_what_breaks_it(off, turn):
     numbers = np.tile(rng.choice([1, 6, 7, 8], 7), 2)
     found, errors = decoded(positions, numbers)
     assert found.verdict is Verdict.EXACT
+    assert found.road == "algebra"
     assert errors.max_error < 0.1 * off
     assert errors.species_ok
 
