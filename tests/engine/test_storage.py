@@ -200,6 +200,7 @@ def test_an_attempt_that_cannot_write_leaves_no_receipt_and_what_there_was(
     with pytest.raises(RunError, match=r"fingerprint-00000003: .*Input/output error"):
         run(campaign)
     assert read_receipt(campaign.path, "fingerprint", 3) is None
+    assert not list(campaign.path.rglob("*.partial"))
     monkeypatch.undo()
     run(campaign)
     assert contents(campaign.path) == contents(finished)
