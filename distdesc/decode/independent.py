@@ -132,8 +132,9 @@ def _nearly(
         if 3 * least > n_moments(order):
             return
         fits: list[tuple[float, int, Starts, Fit]] = []
-        for frame in frames_of(moments[: n_moments(order)], order):
-            search = Starts(frame, roads.chemistry, fingerprint, 1, clear=False)
+        frames = frames_of(moments[: n_moments(order)], order)
+        for frame in frames:
+            search = Starts(frame, roads.chemistry, fingerprint, 1, clear=len(frames) == 1)
             for k in range(FEW if search.sizes else 0):
                 fit = search.start(search.sizes[k % len(search.sizes)], rng)
                 fits.append((fit.residual, len(fits), search, fit))
