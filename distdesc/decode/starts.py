@@ -47,6 +47,9 @@ SHARPENINGS, STEPS = 3, 100
 ARRANGEMENTS = 8
 """Of elements, tried in the same places."""
 
+MANY = 30
+"""Atoms from which a start takes much longer than one of few."""
+
 DIGITS = 6
 """Decimals that each moment, beyond those for the places, tells of the elements."""
 
@@ -116,7 +119,8 @@ class Starts:
         n : int
             Number of atoms.
         """
-        return 1 if self.free(n) else 1 + n // 4
+        larger = max(1, round((n / MANY) ** 3))  # that of a step of least squares
+        return larger * (1 if self.free(n) else 1 + n // 4)
 
     def start(self, n: int, rng: np.random.Generator) -> Fit:
         """
