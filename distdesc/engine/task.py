@@ -79,6 +79,7 @@ def run_task(
     with clock("write"):
         written = _write(path, work, task, arrays, status)
     if isinstance(written, Receipt):
+        log.debug("%s done, after another attempt: not written", task.key)
         return written
     objects, digests = written
     counts = {s.name.lower(): int((status == s).sum()) for s in Status if s is not Status.PENDING}

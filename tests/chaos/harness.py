@@ -161,8 +161,7 @@ class Chaos:
     def duplicate(self) -> None:
         """Attempts that race with those of the workers."""
         self.figures.done["duplicate attempts"] += 1
-        seed = str(self.random.randrange(10**6))
-        command = [sys.executable, str(PROCESSES / "duplicate.py"), str(self.store), seed]
+        command = [sys.executable, str(PROCESSES / "duplicate.py"), str(self.store)]
         self.others.append(self._start(command, "duplicates"))
 
     def second_client(self) -> None:
@@ -236,7 +235,8 @@ class Chaos:
         return process
 
     def _begun(self) -> bool:
-        return (self.store / "run" / "plan.json").exists()
+        """Not before the workers are at it, or all would happen while they start."""
+        return len(list((self.store / "run" / "receipts").rglob("*.json"))) >= 3
 
     def _end_others(self, end: float) -> None:
         """Wait for attempts that nobody waits for, which may still write."""

@@ -104,16 +104,14 @@ def check(campaign: Campaign, figures: Figures, reference: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_killed_and_raced_a_run_ends_with_the_bytes_of_a_serial_run(begin, tmp_path, monkeypatch):
-    campaign = begin(copies=1, shard_rows=128)
+    campaign = begin(copies=1, shard_rows=64)
     job = tmp_path / "job.toml"
     job.write_text(campaign.to_toml())
     reference = serial(campaign, tmp_path / "serial.zarr")
     monkeypatch.setenv("DISTDESC_TEST_PAUSE", "0.3")
     kinds = ("kill_worker", "kill_client", *DOUBLES)
     chaos = Chaos(job, campaign.path, tmp_path, seed=1, events=4, kinds=kinds)
-    figures = chaos.run(limit=500)
-    check(campaign, figures, reference)
-    assert figures.done
+    check(campaign, chaos.run(limit=500), reference)
 
 
 @pytest.mark.slow
