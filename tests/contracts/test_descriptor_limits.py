@@ -195,7 +195,7 @@ def test_with_a_hard_cutoff_a_neighbour_counts_fully_up_to_there_and_not_at_all_
     alone = random_environment(np.random.default_rng(5), 5, 3.0)
     inside, edge, near = (
         descriptor.compute(batch([together(alone, [0, distance, 0])]))
-        for distance in (np.nextafter(4.0, 0.0), 4.0, 4.0 - 1e-6)
+        for distance in (np.nextafter(4.0, 0.0), 4.0, 4.0 - 1e-7)
     )
     assert edge.tobytes() == descriptor.compute(batch([alone])).tobytes()
     assert largest_error(inside, near) < 1e-5
