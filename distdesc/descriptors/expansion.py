@@ -243,7 +243,7 @@ def _radial_functions(key: tuple[Any, ...], distances: NDArray[np.float64]) -> N
     return basis(distances) * weight[:, None, None]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)  # about 1 MB each; a scan of sensitivity takes dozens in turn
 def _tables(key: tuple[Any, ...], root: bool) -> tuple[NDArray[np.float64], ...]:
     """
     Arrays of the expansion, as the kernels take them: see _expansion_kernels.
@@ -268,7 +268,7 @@ def _tables(key: tuple[Any, ...], root: bool) -> tuple[NDArray[np.float64], ...]
     return radial.ravel(), pieces.scales, np.array(rise), np.array(drop), at_centre
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _mixing_rows(mixing: Mixing) -> tuple[NDArray[Any], ...]:
     """Nonzero weights of each element: where they start, their channels, and they themselves."""
     matrix = mixing.matrix()

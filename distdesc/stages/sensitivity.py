@@ -152,10 +152,14 @@ class SensitivityScan:
         with clock("kernel"), threadpool_limits(1, "blas"):
             cutoffs = sorted({c.descriptor.cutoff for c in scan})
             around = {r: build_environments(batch, first, last, r) for r in cutoffs}
-            for k in np.flatnonzero(self._chosen(batch, first, last)):
-                points = {r: Point.of(around[r], int(k)) for r in cutoffs}
-                found = sensitivity(scan, points, self.symmetry_tolerance)
-                ratios[k], extra[k] = found.ratios, found.extra_nulls
+            chosen = np.flatnonzero(self._chosen(batch, first, last))
+            # One descriptor after the other: making its tables takes longer than to use them.
+            for j, kind in enumerate(scan):
+                radius = kind.descriptor.cutoff
+                for k in chosen:
+                    points = {radius: Point.of(around[radius], int(k))}
+                    found = sensitivity([kind], points, self.symmetry_tolerance)
+                    ratios[k, j], extra[k, j] = found.ratios[0], found.extra_nulls[0]
         numbers = batch.numbers[first:last].astype(np.uint8)
         return {"sensitivity": ratios, "extra_nulls": extra, "number": numbers}
 
