@@ -32,8 +32,8 @@ class Decoded:
     weights : ndarray, shape (n_atoms,), float64
         As found, before they were rounded to those of elements.
     verdict : Verdict
-        Exact: the fingerprint is reproduced to `tolerance`. Approximate: not quite. Ambiguous:
-        reproduced, but another structure in `others` has it too. Failed: no structure of the
+        Exact: the fingerprint is reproduced to `tolerance`, and has numbers enough to tell so many
+        atoms. Approximate: not quite. Ambiguous: another structure in `others` has it too. Failed: no structure of the
         accepted elements is near.
     reason : str
         Of any other verdict than exact.

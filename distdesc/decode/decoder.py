@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.decoded import Decoded, Verdict
+from distdesc.decode.evidence import Evidence
 from distdesc.decode.fingerprints import checked
 from distdesc.decode.independent import from_independent
 from distdesc.decode.match import match
@@ -18,7 +19,6 @@ from distdesc.decode.moment_problem import capacity
 from distdesc.decode.refine import NOISY, refined
 from distdesc.decode.roads import POLISHED, Roads
 from distdesc.decode.second import assigned
-from distdesc.descriptors.density import n_moments
 from distdesc.descriptors.marchable import LEAST_ORDER
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
@@ -37,6 +37,9 @@ LEAST = 1e-6
 
 MOST_ATOMS = 200
 """In a search, so that a wild fingerprint does not exhaust the memory."""
+
+MOST_OTHERS = 5
+"""Structures with the same fingerprint, to be told of."""
 
 SEARCHED = 8
 """Atoms up to which, and"""
@@ -149,7 +152,7 @@ class Decoder:
             found = self._found(roads, values)
             if noise > 0:
                 found = refined(roads.chemistry, values, found)
-        decoded = self._judged(roads, found, time.perf_counter() - started)
+        decoded = self._judged(roads, values, found, time.perf_counter() - started)
         if second is None or decoded.verdict is Verdict.FAILED:
             return decoded
         return self._with_elements(decoded, second, started)
@@ -157,9 +160,9 @@ class Decoder:
     def _found(self, roads: Roads, fingerprint: NDArray[np.float64]) -> list[tuple[str, Candidate]]:
         """Candidates with their roads, until one is good enough and confirmed."""
         found: list[tuple[str, Candidate]] = []
-        since = 0
+        since, evidence = 0, Evidence(roads.chemistry, fingerprint)
         for road, candidate in self._candidates(roads, fingerprint):
-            fits = self._fits(roads, candidate, roads.tolerance)
+            fits = evidence.settles(candidate, roads.tolerance)
             if fits or candidate.residual < 1:
                 found.append((road, candidate))
             since += fits or since > 0
@@ -179,7 +182,7 @@ class Decoder:
             if self.noise > 0:
                 every = refined(roads.chemistry, second[1], every)
         other = replace(self, descriptor=second[0])
-        return other._judged(roads, every, time.perf_counter() - started)
+        return other._judged(roads, second[1], every, time.perf_counter() - started)
 
     def _candidates(
         self, roads: Roads, fingerprint: NDArray[np.float64]
@@ -217,34 +220,32 @@ class Decoder:
             return [n for n in sizes if n in exact] or sizes
         return sizes
 
-    def _judged(self, roads: Roads, found: list[tuple[str, Candidate]], seconds: float) -> Decoded:
+    def _judged(
+        self,
+        roads: Roads,
+        fingerprint: NDArray[np.float64],
+        found: list[tuple[str, Candidate]],
+        seconds: float,
+    ) -> Decoded:
         """The best of what was found, and what it is worth."""
+        evidence = Evidence(roads.chemistry, fingerprint)
         road, best = min(
             found,
             key=lambda pair: (
-                not self._fits(roads, pair[1], self.tolerance),
+                not evidence.settles(pair[1], self.tolerance),
                 max(pair[1].residual, POLISHED),
             ),
             default=("none", NOTHING),
         )
-        others: list[tuple[str, Candidate]] = []
-        if self._fits(roads, best, self.tolerance):
+        others = self._others(evidence, best, found)
+        if others:
+            verdict = Verdict.AMBIGUOUS
+            reason = f"{len(others)} other structures have this fingerprint too"
+        elif evidence.settles(best, self.tolerance):
             verdict, reason = Verdict.EXACT, ""
-            others = self._others(roads, best, found)
-            if others:
-                verdict = Verdict.AMBIGUOUS
-                reason = f"{len(others)} other structures have this fingerprint too"
         elif best.residual <= max(APPROXIMATE, 10 * self.noise):
             verdict = Verdict.APPROXIMATE
-            reason = f"the fingerprint is reproduced to {best.residual:.1e} only"
-            if best.residual <= NOISY * roads.noise:
-                reason += f", as well as its noise of {roads.noise:.0e} allows"
-            if 3 * len(best.points) >= n_moments(self.descriptor.order):
-                reason += ", and has too few numbers for so many atoms"
-            elif not best.sure:
-                reason += ", and other elements in the same places may fit as well"
-            if not roads.chemistry.sensible(best):
-                reason = "atoms are beyond the cutoff or coincide; " + reason
+            reason = self._doubt(roads, evidence, best)
         else:
             best, verdict = replace(NOTHING, residual=best.residual), Verdict.FAILED
             elements = [SYMBOLS[z] for z in self.descriptor.accepted_numbers]
@@ -253,20 +254,32 @@ class Decoder:
         alternatives = tuple(self._decoded(r, c, verdict, reason, seconds) for r, c in others)
         return replace(self._decoded(road, best, verdict, reason, seconds), others=alternatives)
 
-    def _fits(self, roads: Roads, candidate: Candidate, tolerance: float) -> bool:
-        """Whether atoms are sensible, and the fingerprint theirs beyond doubt."""
-        near = candidate.residual <= tolerance and candidate.sure
-        told = 3 * len(candidate.points) < n_moments(self.descriptor.order)
-        return near and told and roads.chemistry.sensible(candidate)
+    def _doubt(self, roads: Roads, evidence: Evidence, best: Candidate) -> str:
+        """Why atoms that are near are not called exact."""
+        off = "" if best.residual <= self.tolerance else " only"
+        reason = f"the fingerprint is reproduced to {best.residual:.1e}{off}"
+        if off and best.residual <= NOISY * roads.noise:
+            reason += f", as well as its noise of {roads.noise:.0e} allows"
+        if not evidence.suffices(best):
+            reason += ", and has too few numbers for so many atoms"
+        elif not best.sure:
+            reason += ", and other elements in the same places may fit as well"
+        elif not (off or evidence.determines(best, self.tolerance)):
+            reason += ", but not those of its features that tell the places best"
+        if not roads.chemistry.sensible(best):
+            reason = "atoms are beyond the cutoff or coincide; " + reason
+        return reason
 
     def _others(
-        self, roads: Roads, best: Candidate, found: list[tuple[str, Candidate]]
+        self, evidence: Evidence, best: Candidate, found: list[tuple[str, Candidate]]
     ) -> list[tuple[str, Candidate]]:
         """Different structures with the same fingerprint."""
         kept: list[tuple[str, Candidate]] = []
-        for road, candidate in found:
-            if candidate is best or not self._fits(roads, candidate, self.tolerance):
+        for road, candidate in found if evidence.agrees(best, self.tolerance) else []:
+            if candidate is best or not evidence.agrees(candidate, self.tolerance):
                 continue
+            if len(kept) == MOST_OTHERS:
+                break
             if all(self._differ(candidate, other) for other in (best, *(c for _, c in kept))):
                 kept.append((road, candidate))
         return kept

@@ -155,15 +155,6 @@ class MomentMatrix:
         """Rank that even moments with errors of about 1e-4 leave no doubt of."""
         return int(np.sum(self.eigenvalues > 2e-4 * self.eigenvalues[0]))
 
-    def near_zeros(self) -> NDArray[np.float64]:
-        """Places where the polynomials nearly vanish that the atoms, too, nearly annul."""
-        null = self._vectors[:, self.sure_rank() :]
-        if not null.shape[1]:
-            null = self._vectors[:, -1:]
-        found, values = _common_zeros(null, (self._order - 1) // 2)
-        nearest: NDArray[np.float64] = found[values <= 2 * np.median(values)]
-        return nearest
-
 
 def _common_zeros(
     null: NDArray[np.float64], degree: int

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
 from distdesc.decode.descent import descend
+from distdesc.decode.evidence import DIGITS
 from distdesc.decode.exchanging import FITTED, exchanged
 from distdesc.decode.fingerprints import Fit
 from distdesc.decode.frame import Frame, frames_of
@@ -49,9 +50,6 @@ ARRANGEMENTS = 8
 
 MANY = 30
 """Atoms from which a start takes much longer than one of few."""
-
-DIGITS = 6
-"""Decimals that each moment, beyond those for the places, tells of the elements."""
 
 
 class Starts:
