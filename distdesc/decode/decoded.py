@@ -33,8 +33,8 @@ class Decoded:
         As found, before they were rounded to those of elements.
     verdict : Verdict
         Exact: the fingerprint is reproduced to `tolerance`, and has numbers enough to tell so many
-        atoms. Approximate: not quite. Ambiguous: another structure in `others` has it too. Failed: no structure of the
-        accepted elements is near.
+        atoms. Approximate: not quite. Ambiguous: another structure in `others` has it too.
+        Failed: no structure of the accepted elements is near.
     reason : str
         Of any other verdict than exact.
     residual : float

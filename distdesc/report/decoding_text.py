@@ -42,7 +42,7 @@ def decoding_table(found: DecodingSummary) -> Group:
 def _table(title: str, what: str, total: Successes) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     columns = [what, "rows", "exact", "approx.", "ambig.", "failed"]
-    columns += ["positions"] * (total.known > 0) + ["species"] * (total.tells_elements > 0)
+    columns += ["places"] * (total.known > 0) + ["species"] * (total.tells_elements > 0)
     columns += ["error, Å", "largest"] * (total.known > 0)
     for name in [*columns, "ms"]:
         table.add_column(name, justify="right")
@@ -58,7 +58,7 @@ def _cells(line: Successes, total: Successes) -> list[str]:
         cells.append(f"{line.species_ok:,}")
     if total.known:
         cells += [_length(line.median_error), _length(line.largest_error)]
-    return [*cells, f"{1e3 * line.median_seconds:.3g}"]
+    return [*cells, _milliseconds(line.median_seconds)]
 
 
 def _facts(found: DecodingSummary) -> list[tuple[str, str]]:
@@ -70,14 +70,19 @@ def _facts(found: DecodingSummary) -> list[tuple[str, str]]:
         facts.append(("called exact, but wrong", str(total.wrong) if total.wrong else "none"))
     facts.append(("fingerprint to 1e-6", _share(total.reproduced, total.rows)))
     if found.errors:
-        parts = [f"{decade} {n:,}" for decade, n in found.errors.items()]
+        parts = [f"{n:,} from {decade}" for decade, n in found.errors.items()]
         facts.append(("largest error, Å", ", ".join(parts)))
-    facts.append(("road", ", ".join(f"{n:,} {road}" for road, n in found.roads.items())))
+    facts.append(("road", "; ".join(f"{n:,} {road}" for road, n in found.roads.items())))
     return [*facts, ("decoding", f"{total.total_seconds:.1f} s on one core")]
 
 
 def _share(n: int, of: int) -> str:
     return f"{n:,} of {of:,} ({100 * n / max(1, of):.4g} %)"
+
+
+def _milliseconds(seconds: float) -> str:
+    # never with an exponent, for which 80 columns have no room
+    return f"{1e3 * seconds:.3g}" if seconds < 0.1 else f"{1e3 * seconds:,.0f}"
 
 
 def _length(value: float | None) -> str:
