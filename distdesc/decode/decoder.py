@@ -19,6 +19,7 @@ from distdesc.decode.moment_problem import capacity
 from distdesc.decode.refine import NOISY, refined
 from distdesc.decode.roads import POLISHED, Roads
 from distdesc.decode.second import assigned
+from distdesc.decode.threads import one_thread
 from distdesc.descriptors.marchable import LEAST_ORDER
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.elements import SYMBOLS
@@ -148,7 +149,7 @@ class Decoder:
         if np.array_equal(values, values.astype(np.float32)):
             noise = max(noise, SINGLE)
         roads = Roads(self.descriptor, self.tolerance, noise)
-        with np.errstate(all="ignore"):  # of steps too long, which are then not taken
+        with np.errstate(all="ignore"), one_thread():  # of steps too long, which are not taken
             found = self._found(roads, values)
             if noise > 0:
                 found = refined(roads.chemistry, values, found)
@@ -176,7 +177,7 @@ class Decoder:
         """Elements, and positions fitted again, from a second fingerprint."""
         roads = Roads(second[0], self.tolerance, self.noise)
         rng = np.random.default_rng(self.seed)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), one_thread():
             found = assigned(self.descriptor, *second, decoded.positions, roads.tolerance, rng)
             every = [(f"{decoded.road}, elements from the second", found)]
             if self.noise > 0:

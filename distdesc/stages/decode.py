@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from distdesc import registry
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
@@ -198,8 +197,7 @@ class Decode:
         for k, fingerprint in enumerate(fingerprints):
             factor = float(radii[k]) / self.descriptor.cutoff
             try:
-                # BLAS with several threads rounds differently, and here it is not faster.
-                with clock("decode"), threadpool_limits(1, "blas"):
+                with clock("decode"):
                     found = self._decoded(fingerprint)
             except StructureError as error:
                 owner = np.searchsorted(batch.offsets, environments.centres[k], side="right") - 1
