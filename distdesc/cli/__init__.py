@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import distdesc
-from distdesc.cli import campaigns, decoding, inspection
+from distdesc.cli import campaigns, decoding, inspection, singular
 from distdesc.cli.errors import exit_on_errors
 
 HELP = """
@@ -16,6 +16,7 @@ Begin with one of
   distdesc featurise molecules.xyz -o molecules.zarr   fingerprints of every environment
   distdesc run jobs/quickstart.toml                    a campaign spelled out in a file
   distdesc decode molecules.xyz                        from fingerprints back to the atoms
+  distdesc singular molecules.xyz                      what fingerprints cannot see, and why
   distdesc list                                        what there is to choose from
 
 \b
@@ -54,6 +55,7 @@ for command in (
     campaigns.plan,
     campaigns.run,
     decoding.decode,
+    singular.singular,
     inspection.list_,
     inspection.status,
     inspection.report,

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from distdesc.cli.campaigns import ACCEPT, PRINT_TOML, source_section
-from distdesc.cli.options import execution_options, overrides
+from distdesc.cli.oneoff import is_small, run_of
+from distdesc.cli.options import execution_options
 from distdesc.errors import CampaignError, SourceError
 
 if TYPE_CHECKING:
-    from distdesc.campaign import Campaign
-
-SMALL = 2**18
-"""Bytes of a file that is decoded before workers would have started."""
+    from distdesc.report.reader import Run
 
 ORDER = 9
 """Of the moments, unless another is asked for."""
@@ -76,20 +72,10 @@ def decode(
     element. Whole crystals have no ball and are set aside, with the reason; their environments
     can be decoded. More in docs/decoding.md.
     """
-    from distdesc.campaign import Campaign
-    from distdesc.job import overridden
-
     data = _sections(source, source_name, output or "decoded.zarr", options)
-    campaign = Campaign.from_dict(overridden(data, overrides(**options)))
-    if print_toml:
-        click.echo(campaign.to_toml(), nl=False)
-        return
-    with ExitStack() as stack:
-        if output is None:
-            folder = Path(stack.enter_context(TemporaryDirectory()))
-            data["store"] = {"path": str(folder / "decoded.zarr")}
-            campaign = Campaign.from_dict(overridden(data, overrides(**options)))
-        _decode(campaign, figure, as_json, accept_versions)
+    with run_of(data, output, options, print_toml, accept_versions) as done:
+        if done is not None:
+            _show(done, figure, as_json)
 
 
 def _sections(
@@ -102,7 +88,7 @@ def _sections(
         "question": f"Which structures of {source} come back from their fingerprints?",
         "stage": [{"name": "decode", **{k: v for k, v in stage.items() if v not in (None, False)}}],
         "store": {"path": store},
-        "execution": {"executor": "serial"} if _is_small(source, options) else {},
+        "execution": {"executor": "serial"} if is_small(source, options) else {},
         "limits": {"quarantined_fraction": 1.0},
     }
     if source_name == "fingerprint_store" or (source_name is None and _has_fingerprints(source)):
@@ -159,27 +145,14 @@ def _of_store(source: str, data: dict[str, Any], asked: list[str]) -> dict[str, 
     return data
 
 
-def _is_small(source: str, options: dict[str, Any]) -> bool:
-    """Whether this process alone is done first, unless something else is asked for."""
-    asked = any(options[k] is not None for k in ("workers", "scheduler", "executor"))
-    file = Path(source)
-    return not asked and file.is_file() and file.stat().st_size <= SMALL
-
-
-def _decode(campaign: Campaign, figure: Path | None, as_json: bool, accept_versions: bool) -> None:
+def _show(done: Run, figure: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
-    from distdesc.cli.progress import ProgressDisplay
-    from distdesc.engine.run import run
     from distdesc.report.decoding import decoding_json, summarise_decoding
     from distdesc.report.decoding_text import decoding_table
-    from distdesc.report.reader import open_run
     from distdesc.report.summary import summarise
     from distdesc.report.text import quarantine_table
 
-    with ProgressDisplay(Console(stderr=True)) as display:
-        run(campaign, [display], accept_versions)
-    done = open_run(campaign.path)
     summary, found = summarise(done), summarise_decoding(done)
     out = Console()
     some = found is not None and found.total.rows > 0

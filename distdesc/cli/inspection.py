@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from distdesc.report.reader import Run
 
 STORE = click.argument("path", type=click.Path(file_okay=False, path_type=Path))
 JSON = click.option(
@@ -71,12 +75,14 @@ def status(path: Path, as_json: bool, everything: bool) -> None:
 @JSON
 @click.option("--features", default=12, show_default=True, help="Features to show; 0 for none.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
-              help="Draw what was decoded, e.g. found.png.")  # fmt: skip
+              help="Draw what was found, e.g. found.png.")  # fmt: skip
 def report(path: Path, as_json: bool, features: int, figure: Path | None) -> None:
     """
     Say what a run found, what it took, and where the time went.
 
-    Of a run that decodes: how many structures came back, by size, and how exactly.
+    Of a run that decodes: how many structures came back, by size, and how exactly. Of one that
+    looks for singular points: a census by kind, element and symmetry, and the environments that
+    are seen least and best. Of a scan of sensitivity: which truncation is enough.
     """
     from rich.console import Console
 
@@ -84,6 +90,9 @@ def report(path: Path, as_json: bool, features: int, figure: Path | None) -> Non
     from distdesc.report.decoding_text import decoding_table
     from distdesc.report.features import summarise_features
     from distdesc.report.reader import open_run
+    from distdesc.report.sensitivity import summarise_sensitivity
+    from distdesc.report.singular import summarise_singular
+    from distdesc.report.singular_text import sensitivity_table, singular_table
     from distdesc.report.summary import summarise
     from distdesc.report.text import feature_table, summary_table, time_table
 
@@ -91,16 +100,17 @@ def report(path: Path, as_json: bool, features: int, figure: Path | None) -> Non
     summary = summarise(run)
     found = summarise_features(run) if features else None
     decoded = summarise_decoding(run)
+    singular, scan = summarise_singular(run), summarise_sensitivity(run)
     if figure is not None:
-        from distdesc.report.figure import write_figure
-
-        write_figure(run, figure)
+        _draw(run, figure)
     if as_json:
         data = {
             **summary.to_dict(),
             "provenance": run.provenance(),
             "features": None if found is None else found.to_dict(),
             "decoding": None if decoded is None else decoded.to_dict(),
+            "singular": None if singular is None else singular.to_dict(),
+            "sensitivity": None if scan is None else scan.to_dict(),
         }
         click.echo(json.dumps(data, indent=1))
         return
@@ -111,6 +121,25 @@ def report(path: Path, as_json: bool, features: int, figure: Path | None) -> Non
         console.print(feature_table(found, features))
     if decoded is not None:
         console.print(decoding_table(decoded))
+    if singular is not None:
+        console.print(singular_table(singular))
+    if scan is not None:
+        console.print(sensitivity_table(scan))
+
+
+def _draw(run: Run, figure: Path) -> None:
+    """The figure of what a run is for."""
+    from distdesc.report.figure import write_figure
+    from distdesc.report.figure_sensitivity import write_sensitivity_figure
+    from distdesc.report.figure_singular import write_singular_figure
+    from distdesc.report.singular_rows import stage_of
+
+    if "decode" not in run.stages and stage_of(run) is not None:
+        write_singular_figure(run, figure)
+    elif "decode" not in run.stages and "sensitivity" in run.stages:
+        write_sensitivity_figure(run, figure)
+    else:
+        write_figure(run, figure)
 
 
 @click.command()
@@ -170,7 +199,9 @@ def export(path: Path, output: Path, structures: str) -> None:
 
     Stores that are pooled or sparse go to .npz or .parquet; what is sparse stays sparse.
     Of a run that decodes, the structures that were found go to .xyz, or to .db, a database of
-    ASE, each with its place in the source, verdict, residual and errors.
+    ASE, each with its place in the source, verdict, residual and errors. Of a run that looks for
+    singular points, the flagged environments go to .xyz, with the motion that is not seen as the
+    per-atom array null_motion, the singular point, and the degenerate pair if there is one.
     """
     from distdesc.report.export import export as export_rows
     from distdesc.report.reader import open_run

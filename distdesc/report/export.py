@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from distdesc.campaign import Campaign
 from distdesc.errors import CampaignError, StoreError
 from distdesc.report.export_decoded import SUFFIXES, write_decoded
+from distdesc.report.export_singular import write_singular
 from distdesc.report.reader import Run
+from distdesc.report.singular_rows import stage_of
 from distdesc.schema import RowKind
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.records import write_extxyz
@@ -29,14 +31,15 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     Write fingerprints with their structure, atom, element and status.
 
     Sparse fingerprints are written as such: in ``.npz`` the parts of a compressed matrix, in
-    ``.parquet`` lists of features and values. Of a run that decodes, the structures found.
+    ``.parquet`` lists of features and values. Of a run that decodes, the structures found; of one
+    that looks for singular points, those.
 
     Parameters
     ----------
     run : Run
-        A store with fingerprints, or with decoded structures.
+        A store with fingerprints, decoded structures or singular points.
     output : pathlib.Path
-        ``.npz``, ``.parquet``, ``.xyz`` or ``.extxyz``; or see `write_decoded`.
+        ``.npz``, ``.parquet``, ``.xyz`` or ``.extxyz``; or see `write_decoded`, `write_singular`.
     structures : str
         ``"a:b"``, half-open; all if empty.
 
@@ -57,6 +60,8 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     decodes = "decode" in run.stages
     if decodes and (output.suffix in SUFFIXES or "fingerprint" not in run.stages):
         write: Writer = write_decoded
+    elif stage_of(run) is not None and "fingerprint" not in run.stages:
+        write = write_singular
     else:
         write = _writer(run, output)
     start, stop = _range(structures, run.n_structures)

@@ -1,0 +1,164 @@
+"""Tables of what a run found out about singular points, and about truncations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from distdesc.report.sensitivity import Line, SensitivitySummary
+from distdesc.report.singular import SingularSummary
+from distdesc.report.text import facts_table
+
+GROUPS = 12
+"""Point groups that are shown, the most frequent."""
+
+TITLES = {
+    "env": "environments by kind",
+    "sum": "structures by kind, seen by the fingerprint summed over their atoms",
+    "stack": "structures by kind, seen by the fingerprints of all their atoms",
+}
+
+TIMES = "∞"
+"""For the star of linear groups."""
+
+
+def singular_table(found: SingularSummary) -> Group:
+    """
+    Tables of the census by element and symmetry, and of both ends.
+
+    Parameters
+    ----------
+    found : SingularSummary
+        The numbers.
+    """
+    title = TITLES[found.map]
+    if found.stage == "search":
+        title = "starts by the kind of the singular point found"
+    parts: list[RenderableType] = []
+    columns = list(found.kinds)
+    if found.by_element:
+        census = _census("centre", found.by_element, found.kinds, columns)
+        parts += [_title(title), census]
+        title = "by point group"
+    shown = dict(list(found.by_point_group.items())[:GROUPS])
+    what = "group of start" if found.stage == "search" else "group"
+    parts += [_title(title), _census(what, shown, found.kinds, columns, group=True)]
+    facts = facts_table("")
+    for name, value in _facts(found):
+        facts.add_row(name, Text(value))
+    parts.append(facts)
+    near = "nearest to a singular point" if found.stage == "search" else "seen least"
+    parts += _ends(f"{near}, other than by symmetry or the cutoff", found.blindest)
+    parts += _ends("seen best", found.most_sensitive)
+    return Group(*parts)
+
+
+def _title(text: str) -> Text:
+    """Line above a table; that of the table itself would be broken at its width."""
+    return Text(text, style="italic")
+
+
+def _census(
+    what: str,
+    lines: Mapping[str, Mapping[str, int]],
+    total: Mapping[str, int],
+    columns: Sequence[str],
+    group: bool = False,
+) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in (what, "rows", *columns):
+        table.add_column(name, justify="right")
+    for name, kinds in lines.items():
+        table.add_row(name.replace("*", TIMES) if group else name, *_cells(kinds, columns))
+    table.add_section()
+    table.add_row("all", *_cells(total, columns), style="bold")
+    return table
+
+
+def _cells(kinds: Mapping[str, int], columns: Sequence[str]) -> list[str]:
+    numbers = (kinds.get(kind, 0) for kind in columns)
+    return [f"{sum(kinds.values()):,}", *(f"{n:,}" if n else "·" for n in numbers)]
+
+
+def _facts(found: SingularSummary) -> list[tuple[str, str]]:
+    if found.stage == "search":
+        parts = ", ".join(f"{n:,} {kind}" for kind, n in found.points.items())
+        facts = [("different points", parts or "none")]
+    else:
+        facts = [("nulls beyond symmetry", _share(found.beyond_symmetry, found.rows)),
+                 ("flagged", _share(found.flagged, found.rows))]  # fmt: skip
+        if found.alone:
+            facts.append(("nothing to see", f"{found.alone:,}: no motion but trivial ones"))
+    if found.pairs:
+        what = "two different environments with one fingerprint"
+        facts.append(("degenerate pairs", f"{found.pairs:,}: {what}"))
+    return facts
+
+
+def _ends(title: str, rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """Table of the rows at one end, if there are any."""
+    if not rows:
+        return []
+    atoms = any(row["atom"] is not None for row in rows)
+    far = any(_distance(row) for row in rows)
+    nulls = "nulls" in rows[0]
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    names = ["structure", *(["atom", "centre"] if atoms else []), "group"]
+    names += [*(["nulls", "of symmetry"] if nulls else []), "least / most seen"]
+    for name in [*names, *(["to singular, Å"] if far else [])]:
+        table.add_column(name, justify="right")
+    table.add_column("kind")
+    for row in rows:
+        who = [str(row["atom"]), row["element"]] if atoms else []
+        cells = [f"{row['structure']:,}", *who, row["point_group"].replace("*", TIMES)]
+        cells += [str(row["nulls"]), str(row["symmetry_nulls"])] if nulls else []
+        cells += [_number(row["seen_least"]), *([_distance(row)] if far else [])]
+        table.add_row(*cells, row["kind"] or "flagged")
+    return [_title(title), table]
+
+
+def _distance(row: Mapping[str, Any]) -> str:
+    """Distance of the singular point that was found, or the estimate, which is marked."""
+    if row.get("distance_angstrom") is not None:
+        return f"{row['distance_angstrom']:.4f}"
+    return "" if row["d_est_angstrom"] is None else f"≈ {row['d_est_angstrom']:.4f}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "0" if value < 1e-12 else f"{value:.2e}"
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n:,} of {of:,} ({100 * n / max(1, of):.3g} %)"
+
+
+def sensitivity_table(found: SensitivitySummary) -> Group:
+    """
+    Table of a scan by configuration, and which values are enough.
+
+    Parameters
+    ----------
+    found : SensitivitySummary
+        The numbers.
+    """
+    title = f"least seen motion to most seen, in {found.rows:,} environments"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for name in ("descriptor", "features", "smallest", "1 %", "10 %", "median", "extra nulls"):
+        table.add_column(name, justify="left" if name == "descriptor" else "right")
+    for line in found.configurations:
+        table.add_row(*_line(line), style="bold" if not line.changes else "")
+    facts = facts_table("")
+    for verdict in found.verdicts:
+        facts.add_row(verdict.key, Text(verdict.words))
+    return Group(table, facts)
+
+
+def _line(line: Line) -> list[str]:
+    rows = f"{line.rows_with_extra_nulls:,}" if line.rows_with_extra_nulls else "·"
+    return [line.label, f"{line.n_features:,}", *map(_number, line.quantiles.values()), rows]

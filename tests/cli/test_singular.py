@@ -1,0 +1,327 @@
+"""The command that looks for singular points: table, JSON, figures, export, refusals."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import distdesc
+from distdesc.cli import cli, main
+from distdesc.report.reader import open_run
+from distdesc.report.sensitivity import WITHIN
+from distdesc.singular.point import Point
+from distdesc.singular.sight import Sight
+
+ROOT = Path(__file__).parent.parent.parent
+BLIND = ROOT / "jobs" / "data" / "blind-spots.xyz"
+METHANE = ROOT / "jobs" / "data" / "methane.xyz"
+DOCUMENTED = (ROOT / "docs" / "cli.md").read_text()
+SMALL = ("--n-max", 4, "--l-max", 6)
+PER_ROW = {
+    "structure", "atom", "point_group", "nulls", "symmetry_nulls", "kind", "s_min", "s_max",
+    "d_est_angstrom",
+}  # fmt: skip
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fail(capsys, *arguments: object) -> tuple[int, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    return exit_.value.code, " ".join(capsys.readouterr().err.split())
+
+
+def apart(descriptor, first, second) -> float:
+    """Difference of the fingerprints of two first atoms, relative to their length."""
+    prints = [descriptor.compute(distdesc.environments(a, 5.0).part(0, 1))
+              for a in (first, second)]  # fmt: skip
+    return float(np.linalg.norm(prints[0] - prints[1]) / np.linalg.norm(prints[0]))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("singular") / "blind.zarr"
+    call("singular", BLIND, *SMALL, "--flag-distance", 0.02, "-o", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(store):
+    found = json.loads(call("report", store, "--json"))["singular"]
+    assert found["rows"] == 31
+    return found
+
+
+def centres(data) -> dict[int, dict]:
+    return {row["structure"]: row for row in data["results"] if row["atom"] == 0}
+
+
+def test_json_tells_of_every_environment_what_it_hides_and_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = json.loads(call("singular", BLIND, *SMALL, "--json"))
+    assert len(data["results"]) == 31
+    assert all(set(row) >= PER_ROW for row in data["results"])
+    told = centres(data)
+    assert [told[k]["kind"] for k in range(6)] == [
+        "symmetry", "symmetry", "incompleteness", "incompleteness", "truncation", "regular",
+    ]  # fmt: skip
+    assert [told[k]["point_group"] for k in range(6)] == ["Td", "Cs", "C1", "C1", "C1", "C1"]
+    # the equal-shell rule: 2 n - 3 - l_max and n - 1 - l_max, of six fluorines with l_max 6
+    assert [told[k]["nulls"] for k in range(6)] == [8, 1, 1, 0, 3, 0]
+    assert [told[k]["symmetry_nulls"] for k in range(6)] == [8, 1, 0, 0, 0, 0]
+    paired = next(r for r in data["results"] if (r["structure"], r["atom"]) == (2, 1))
+    assert paired["pair_misfit_angstrom"] > 0.01
+    assert 0 < told[3]["distance_angstrom"] < 0.02
+    assert told[5]["s_min"] == told[5]["s_min_symmetric"] > 1e-3 * told[5]["s_max"]
+    assert not list(tmp_path.iterdir()), "no store is left behind"
+    for keys in (data, data["results"][0]):
+        assert not [key for key in keys if f"`{key}`" not in DOCUMENTED]
+
+
+def test_the_census_counts_every_row_once(rows):
+    for table in (rows["by_element"], rows["by_point_group"]):
+        for kind, n in rows["kinds"].items():
+            assert sum(line.get(kind, 0) for line in table.values()) == n
+    assert sum(rows["kinds"].values()) == rows["rows"]
+    assert rows["by_element"]["S"] == {"truncation": 1}
+    assert rows["by_point_group"]["Td"] == {"symmetry": 1}
+    assert rows["beyond_symmetry"] >= 2
+    assert rows["pairs"] >= 1
+
+
+def test_both_ends_are_listed_in_order_and_symmetry_is_not_blindness(rows):
+    low, high = rows["blindest"], rows["most_sensitive"]
+    assert [(r["structure"], r["atom"]) for r in low[:3]] == [(2, 0), (2, 1), (4, 0)]
+    assert {r["kind"] for r in low}.isdisjoint({"symmetry", "cutoff"})
+    assert [r["seen_least"] for r in high] == sorted((r["seen_least"] for r in high), reverse=True)
+    assert all(r["seen_least"] < 1 for r in high), "a single motion is no merit"
+
+
+def test_a_report_is_for_people_and_draws(store, tmp_path):
+    text = call("report", store, "--figure", tmp_path / "blind.png")
+    for words in ("environments by kind", "incompleteness", "degenerate pairs", "by point group",
+                  "seen least", "seen best", "where the time went"):  # fmt: skip
+        assert words in text
+    assert (tmp_path / "blind.png").stat().st_size > 10_000
+
+
+def test_export_has_hidden_motions_and_pairs_that_ase_reads(store, tmp_path):
+    import ase.io
+
+    call("export", store, "-o", tmp_path / "blind.xyz")
+    frames = ase.io.read(tmp_path / "blind.xyz", ":")
+    names = ("environment", "singular_point", "pair_first", "pair_second")
+    by_kind = {name: [a for a in frames if a.info["frame"] == name] for name in names}
+    assert all(by_kind.values())
+    spectrum = distdesc.descriptor(
+        "power_spectrum", n_max=4, l_max=6, elements=["B", "Br", "C", "Cl", "F", "H", "S"]
+    )
+    first = next(a for a in by_kind["environment"] if a.info["structure"] == 2)
+    assert np.array_equal(first.positions[0], np.zeros(3))
+    motion = first.arrays["null_motion"]
+    assert motion.shape == (5, 3)
+    assert not motion[0].any()
+    assert abs(np.linalg.norm(motion) - 1) < 1e-6
+    around = Point(first.positions[1:], first.numbers[1:].astype(np.int32), 6)
+    sight = Sight(spectrum, around)
+    jacobian = sight.jacobians(around.vectors.reshape(1, -1))[0]
+    seen = np.linalg.norm(np.einsum("cf,c->f", jacobian.reshape(12, -1), motion[1:].ravel()))
+    assert seen < 1e-5, "it is not seen"
+    pair = [next(a for a in by_kind[f"pair_{k}"] if a.info["structure"] == 2)
+            for k in ("first", "second")]  # fmt: skip
+    three = distdesc.descriptor(
+        "bispectrum", n_max=3, l_max=3, elements=["B", "Br", "C", "Cl", "F", "H", "S"]
+    )
+    assert apart(spectrum, *pair) < 1e-6
+    assert apart(three, *pair) > 1e-4, "and yet they differ"
+
+
+def test_export_takes_structures_and_refuses_what_was_not_looked_at(store, tmp_path, capsys):
+    import ase.io
+
+    call("export", store, "-o", tmp_path / "one.xyz", "--structures", "4:5")
+    assert {a.info["structure"] for a in ase.io.read(tmp_path / "one.xyz", ":")} == {4}
+    screened = tmp_path / "screened.zarr"
+    call("singular", METHANE, *SMALL, "--screen", "-o", screened)
+    assert fail(capsys, "export", screened, "-o", tmp_path / "a.xyz")[0] == 4
+    code, message = fail(capsys, "export", store, "-o", tmp_path / "a.npz")
+    assert (code, "must end in .xyz, .extxyz" in message) == (2, True)
+
+
+def test_whole_structures_have_nulls_but_no_kinds_beyond_symmetry():
+    for of, nulls in (("sum", 8), ("stack", 2)):
+        data = json.loads(call("singular", METHANE, *SMALL, "--map", of, "--json"))
+        (row,) = data["results"]
+        assert (row["nulls"], row["symmetry_nulls"], row["atom"]) == (nulls, nulls, None)
+    assert "fingerprint summed over their atoms" in call("singular", METHANE, "--map", "sum")
+
+
+def test_flags_print_themselves_with_the_elements_of_the_file():
+    data = tomllib.loads(call("singular", BLIND, "--sigma", 0.2, "--toml"))
+    assert data["descriptor"]["elements"] == ["H", "B", "C", "F", "S", "Cl", "Br"]
+    assert data["descriptor"]["sigma"] == 0.2
+    assert data["stage"][0]["classify"] is True
+    screened = tomllib.loads(call("singular", BLIND, "--screen", "--toml"))
+    assert not screened["stage"][0].get("classify")
+
+
+def test_what_is_flagged_and_not_followed_is_said_to_be(tmp_path):
+    data = json.loads(call("singular", BLIND, *SMALL, "--screen", "--json"))
+    told = centres(data)
+    assert [told[k]["kind"] for k in (2, 3, 4)] == [None] * 3
+    assert data["kinds"]["flagged"] == data["flagged"] >= 3
+    assert told[3]["flagged"]
+    assert 1e-4 < told[3]["d_est_angstrom"] < 0.02
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "single.xyz").write_text("1\n\nHe 0 0 0\n")
+    (folder / "some.xyz").write_text("1\n\nHe 0 0 0\n2\n\nH 0 0 0\nH 0 0 0.74\n")
+    (folder / "empty.xyz").write_text("")
+    (folder / "close.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["single.xyz"], 3, "single atoms have no singular points"),
+        (["empty.xyz"], 3, "empty.xyz is empty"),
+        (["nothing.xyz"], 3, "nothing.xyz does not exist"),
+        (["close.xyz"], 3, "were set aside"),
+        (["some.xyz", "--map", "both"], 2, 'must be one of env, sum, stack, got "both"'),
+        (["some.xyz", "--descriptor", "soap"], 2, 'name "soap" is unknown; one of: bispectrum'),
+        (["some.xyz", "--n-max", "0"], 2, "n_max must be an integer from 1 to 16, got 0"),
+        (["some.xyz", "--order", "5"], 2, 'key "order" is unknown for power_spectrum'),
+        (["some.xyz", "--map", "sum", "--flag-distance", "1"], 2, "needs --map env, got sum"),
+        (["some.xyz", "--elements", "H,Xx"], 2, 'chemical symbols, got "Xx"'),
+        (["some.xyz", "--figure", "a.foo"], 2, "figure must end in"),
+    ],
+)
+def test_refusals_say_what_is_wrong(files, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.chdir(files)
+    found, text = fail(capsys, "singular", *arguments)
+    assert (found, message in text) == (code, True), text
+
+
+def test_single_atoms_among_others_have_nothing_to_see(files):
+    data = json.loads(call("singular", files / "some.xyz", *SMALL, "--json"))
+    assert data["alone"] == 1
+    alone, bound, _ = data["results"]
+    assert (alone["s_min"], alone["seen_least"], alone["nulls"]) == (None, None, 0)
+    assert (bound["point_group"], bound["nulls"], bound["kind"]) == ("C*v", 0, "regular")
+    assert data["blindest"] == data["most_sensitive"] == []
+
+
+SCAN = """
+question = "How large must it be?"
+[source]
+name = "extxyz"
+path = "{source}"
+[descriptor]
+name = "power_spectrum"
+n_max = 4
+l_max = 4
+elements = ["H", "B", "C", "F", "S", "Cl", "Br"]
+[[stage]]
+name = "sensitivity"
+grid = {grid}
+[stage.vary]
+n_max = [1, 2]
+{more}
+[store]
+path = "{store}"
+[execution]
+executor = "serial"
+"""
+
+
+def scanned(folder: Path, more: str, grid: str = "false") -> tuple[dict, str]:
+    job, store = folder / "scan.toml", folder / "scan.zarr"
+    job.write_text(SCAN.format(source=BLIND, store=store, more=more, grid=grid))
+    call("run", job)
+    text = call("report", store, "--figure", folder / "scan.png")
+    assert (folder / "scan.png").stat().st_size > 10_000
+    return json.loads(call("report", store, "--json"))["sensitivity"], text
+
+
+def test_a_scan_says_which_value_is_enough(tmp_path):
+    found, text = scanned(tmp_path, 'l_max = [0, 6, 9]\nradial = ["gto", "zernike"]')
+    lines = {line["label"]: line for line in found["configurations"]}
+    assert list(lines) == [
+        "as given", "n_max 1", "n_max 2", "l_max 0", "l_max 6", "l_max 9", "radial zernike",
+    ]  # fmt: skip
+    assert found["rows"] == 31
+    stored = open_run(tmp_path / "scan.zarr").array("sensitivity")[:, 4]
+    quantiles = lines["l_max 6"]["quantiles"]
+    assert quantiles["smallest"] == np.nanmin(stored)
+    assert quantiles["median"] == np.nanmedian(stored)
+    assert lines["l_max 0"]["rows_with_extra_nulls"] > lines["l_max 9"]["rows_with_extra_nulls"]
+    verdicts = {v["key"]: v for v in found["verdicts"]}
+    assert verdicts["l_max"]["values"] == [0, 4, 6, 9], "the given one is among them"
+    assert verdicts["l_max"]["enough"] is None, "blind by incompleteness, whatever the basis"
+    assert "none is enough" in verdicts["l_max"]["words"]
+    assert not verdicts["radial"]["ordered"]
+    assert "extra nulls" in text
+    nested = {**found["configurations"][0], **found["verdicts"][0], **quantiles}
+    assert not [key for key in [*found, *nested] if f"`{key}`" not in DOCUMENTED]
+
+
+def test_enough_is_the_smallest_value_that_is_near_the_largest():
+    from distdesc.report.sensitivity import Line, _verdicts
+
+    def line(l_max, low, extra=0):
+        changes = {} if l_max == 6 else {"l_max": l_max}
+        quantiles = {"smallest": low / 2, "q01": low, "q10": 2 * low, "median": 1.0}
+        return Line(f"l_max {l_max}", changes, 10, quantiles, extra)
+
+    lines = [line(6, 0.4), line(2, 1.0, extra=1), line(4, 0.99 / WITHIN), line(8, 1.0)]
+    (verdict,) = _verdicts(lines, {"name": "power_spectrum", "l_max": 6})
+    assert (verdict.enough, verdict.words) == (8, "8, the largest tried, may be enough; larger "
+                                               "ones would tell")  # fmt: skip
+    lines[0] = line(6, 1.01 / WITHIN)
+    (verdict,) = _verdicts(lines, {"name": "power_spectrum", "l_max": 6})
+    assert (verdict.enough, verdict.words) == (6, "enough from 6")
+
+
+def test_a_grid_is_judged_by_the_number_of_features(tmp_path):
+    found, text = scanned(tmp_path, "l_max = [2, 3]", grid="true")
+    (verdict,) = found["verdicts"]
+    assert verdict["key"] == "combination"
+    sizes = [found["configurations"][k]["n_features"] for k in verdict["lines"]]
+    assert sizes == sorted(sizes)
+    assert len(sizes) == 5
+    assert "n_max 2, l_max 3" in text
+
+
+def test_a_search_is_reported_by_the_points_it_found(tmp_path):
+    job = tmp_path / "search.toml"
+    text = (ROOT / "jobs" / "singular-search.toml").read_text()
+    changed = text.replace("copies = 1000", "copies = 3").replace(
+        '"data/methane.xyz"', f'"{METHANE}"'
+    )
+    job.write_text(changed)
+    store = tmp_path / "search.zarr"
+    call("run", job, "--executor", "serial", "-o", store)
+    found = json.loads(call("report", store, "--json"))["singular"]
+    assert (found["stage"], found["rows"]) == ("search", 9)
+    assert sum(found["points"].values()) <= 9
+    distances = [r["distance_angstrom"] for r in found["blindest"] if r["distance_angstrom"]]
+    assert distances == sorted(distances)
+    text = call("report", store, "--figure", tmp_path / "search.png")
+    assert "different points" in text
+    assert (tmp_path / "search.png").stat().st_size > 10_000
+    call("export", store, "-o", tmp_path / "search.xyz")
