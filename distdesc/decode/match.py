@@ -68,10 +68,11 @@ def match(
     labels = (numbers, true_numbers) if formula_ok else (0 * numbers, 0 * true_numbers)
     forbidden = labels[0][:, None] != labels[1]
     best = Match(np.inf, np.inf, False)
-    for sign in (1.0, -1.0) if reflections else (1.0,):
-        mirrored = sign * positions
-        for rotation in _rotations(mirrored, labels[0], true_positions, labels[1]):
-            moved, order = _settled(mirrored, rotation, true_positions, forbidden)
+    hands = [positions, -positions] if reflections else [positions]
+    starts = [_rotations(hand, labels[0], true_positions, labels[1]) for hand in hands]
+    for rotations in zip(*starts, strict=True):  # both hands in turn: one of them soon matches
+        for hand, rotation in zip(hands, rotations, strict=True):
+            moved, order = _settled(hand, rotation, true_positions, forbidden)
             errors = np.linalg.norm(moved - true_positions[order], axis=1)
             if np.max(errors) < best.max_error:
                 species_ok = bool(np.all(numbers == true_numbers[order]))
