@@ -97,7 +97,7 @@ def _draw(axes: Axes, found: SensitivitySummary, verdict: Verdict) -> None:
     axes.set_yscale("log")
     axes.set_ylim(LOWEST / 20, 2)
     ticks = [LOWEST, *(10.0 ** np.arange(-5, 1))]
-    axes.set_yticks(ticks, ["0", *(f"$10^{{{k}}}$" for k in range(-5, 1))])
+    axes.set_yticks(ticks, ["≤$10^{-6}$", *(f"$10^{{{k}}}$" for k in range(-5, 1))])
     axes.minorticks_off()
     axes.grid(axis="y", color=GRID_COLOUR)
     axes.set_axisbelow(True)

@@ -31,7 +31,7 @@ COLOURS = {
 NAMES = ("s_max", "s_min_symmetric", "ratio", "kind", "d_est", "distance")
 """Columns that are drawn."""
 
-ZERO = 1e-16
+ZERO = 1e-12
 """Ratios below this are drawn here."""
 
 NEAR = 1e-6

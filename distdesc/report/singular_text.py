@@ -108,10 +108,10 @@ def _ends(title: str, rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]
     nulls = "nulls" in rows[0]
     table = Table(box=None, padding=(0, 1, 0, 0))
     names = ["structure", *(["atom", "centre"] if atoms else []), "group"]
-    names += [*(["nulls", "of symmetry"] if nulls else []), "least / most seen"]
-    for name in [*names, *(["to singular, Å"] if far else [])]:
+    names += [*(["nulls", "sym."] if nulls else []), "least/most"]
+    for name in [*names, *(["away, Å"] if far else [])]:
         table.add_column(name, justify="right")
-    table.add_column("kind")
+    table.add_column("kind", no_wrap=True)
     for row in rows:
         who = [str(row["atom"]), row["element"]] if atoms else []
         cells = [f"{row['structure']:,}", *who, row["point_group"].replace("*", TIMES)]
