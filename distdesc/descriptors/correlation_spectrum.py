@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ MOST_FEATURES = 200_000
 
 
 @dataclass(frozen=True)
-class CorrelationSpectrum(DensityExpansion):
+class CorrelationSpectrum(DensityExpansion, ABC):
     """
     Scalars in products of several tensors of coefficients of the density.
 
@@ -51,9 +52,9 @@ class CorrelationSpectrum(DensityExpansion):
             )
 
     @property
+    @abstractmethod
     def degree(self) -> int:
         """Tensors that are multiplied, 3 or 4."""
-        raise NotImplementedError
 
     @property
     def n_features(self) -> int:
