@@ -36,10 +36,10 @@ class MomentInvariants:
 
     The density of an environment is a sum of weighted points in the ball of the cutoff; its
     moments are taken with the real Zernike functions up to `order`, and couplings of up to three
-    of them, in few cases four, make the invariants [1]_. The features of ``"independent"`` are as many as the
-    moments of all densities less the three rotations (order 1 of one density: less two), and
-    independent of each other at a generic environment; mirror images have the same fingerprint
-    unless `parity_odd`.
+    of them, in few cases four, make the invariants [1]_. The features of ``"independent"`` are as
+    many as the moments of all densities less the three rotations (order 1 of one density: less
+    two), and independent of each other at a generic environment; mirror images have the same
+    fingerprint unless `parity_odd`.
 
     Parameters
     ----------
