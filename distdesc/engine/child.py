@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,17 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Do the job on standard input; the parent reads how it went."""
     _die_with_parent()
-    descriptor = int(sys.argv[1])
-
-    def post(**what: Any) -> None:
-        os.write(descriptor, json.dumps(what).encode() + b"\n")
-
+    post = partial(_post, int(sys.argv[1]))
     job = json.load(sys.stdin)
     try:
         _work(job, post)
     except (DistdescError, MemoryError, OSError) as error:
         number = error.errno if isinstance(error, OSError) else None
         post(error=[type(error).__name__, str(error), number])
+
+
+def _post(descriptor: int, **what: Any) -> None:
+    os.write(descriptor, json.dumps(what).encode() + b"\n")
 
 
 def _work(job: dict[str, Any], post: Callable[..., None]) -> None:

@@ -84,7 +84,7 @@ class Separate:
 
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """See FeatureMap.responses."""
-        yield self._jacobian.T @ motions
+        return iter([self._jacobian.T @ motions])
 
 
 class Summed:
@@ -116,7 +116,7 @@ class Summed:
 
     def responses(self, motions: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """See FeatureMap.responses."""
-        yield self._jacobian.T @ motions
+        return iter([self._jacobian.T @ motions])
 
 
 class Stacked:

@@ -25,10 +25,14 @@ def find_map(
 
     Parameters
     ----------
-    points, goal : ndarray, shape (n, 3), float64
-        In Å; no like atoms of one set coincide.
-    numbers, goal_numbers : ndarray, shape (n,), int64
+    points : ndarray, shape (n, 3), float64
+        In Å; no like atoms coincide.
+    numbers : ndarray, shape (n,), int64
         Atomic numbers.
+    goal : ndarray, shape (n, 3), float64
+        Where they are to be brought, in Å; no like atoms coincide.
+    goal_numbers : ndarray, shape (n,), int64
+        Atomic numbers there.
     tolerance : float
         As of `find_symmetry`: atoms are brought within twice as much of each other, in Å.
     improper : bool

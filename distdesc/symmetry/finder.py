@@ -149,10 +149,14 @@ def find_maps(
 
     Parameters
     ----------
-    points, goal : ndarray, shape (n, 3), float64
+    points : ndarray, shape (n, 3), float64
         In Å, about the origin.
-    kinds, goal_kinds : ndarray, shape (n,), int64
+    kinds : ndarray, shape (n,), int64
         Points go to goals of their kind.
+    goal : ndarray, shape (n, 3), float64
+        In Å, about the origin.
+    goal_kinds : ndarray, shape (n,), int64
+        Kinds of the goals.
     limit : float
         How far from a goal an image may be, in Å.
     improper : bool
