@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import distdesc
 from distdesc.cli import cli, main
 from distdesc.report.reader import open_run
 from distdesc.report.sensitivity import WITHIN
+from distdesc.report.singular import NAMES, summarise_singular
+from distdesc.report.singular_rows import all_rows
 from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight
 
@@ -96,14 +99,25 @@ def test_the_census_counts_every_row_once(rows):
     assert sum(rows["kinds"].values()) == rows["rows"]
     assert rows["by_element"]["S"] == {"truncation": 1}
     assert rows["by_point_group"]["Td"] == {"symmetry": 1}
-    assert rows["beyond_symmetry"] >= 2
+    assert rows["beyond_symmetry"] == 3
     assert rows["pairs"] >= 1
 
 
-def test_both_ends_are_listed_in_order_and_symmetry_is_not_blindness(rows):
+def test_a_distance_is_that_of_the_point_found_or_else_the_estimate(store):
+    run = open_run(store)
+    found = all_rows(run, "singular", NAMES)
+    names = ("distance", "d_est")
+    exact, guess = (np.array([0.1, np.inf, np.nan, np.nan]), np.array([0.2, 0.3, 0.4, np.inf]))
+    four = found.take(np.arange(4))
+    made = replace(four, columns={**four.columns, **dict(zip(names, (exact, guess), strict=True))})
+    assert np.array_equal(made.distances, [0.1, 0.3, 0.4, np.nan], equal_nan=True)
+
+
+def test_both_ends_are_listed_in_order_and_symmetry_is_not_blindness(rows, store):
     low, high = rows["blindest"], rows["most_sensitive"]
     assert [(r["structure"], r["atom"]) for r in low[:3]] == [(2, 0), (2, 1), (4, 0)]
-    assert {r["kind"] for r in low}.isdisjoint({"symmetry", "cutoff"})
+    everything = summarise_singular(open_run(store), most=31)
+    assert {r["kind"] for r in everything.blindest} == {"regular", "truncation", "incompleteness"}
     assert [r["seen_least"] for r in high] == sorted((r["seen_least"] for r in high), reverse=True)
     assert all(r["seen_least"] < 1 for r in high), "a single motion is no merit"
 
