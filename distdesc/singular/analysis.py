@@ -22,6 +22,9 @@ from distdesc.symmetry.group import Symmetry
 SPURIOUS = (Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED)
 """Kinds of null motions that neither symmetry nor the cutoff explains."""
 
+FAR = 3.0
+"""Distance, relative to the estimate, from which something nearer is to be expected."""
+
 SURELY = 1.2
 """A singular point within this many times the estimated distance is taken for the nearest."""
 
@@ -193,7 +196,8 @@ def _beside(
         return more, near
     bounds, kicks = options.bounds, options.kicks
     if more is not None:  # only what is nearer is of interest
-        bounds, kicks = replace(bounds, reach=min(bounds.reach, near)), 0
+        bounds = replace(bounds, reach=min(bounds.reach, near))
+        kicks = kicks if near > FAR * expected else 0
     found = nearest(
         free, bounds, kicks, spread=min(max(expected, SHORTEST), LONGEST), seed=options.seed,
         enough=SURELY * expected,
