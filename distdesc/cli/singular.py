@@ -164,10 +164,18 @@ def _show(done: Run, source: str, figure: Path | None, as_json: bool) -> None:
     if found is None or not found.rows:
         raise SourceError(f"all structures of {source} were set aside: nothing was looked at")
     if not some:
-        raise SourceError(
-            f"no atom of {source} has a neighbour to see: single atoms have no singular points"
-        )
+        raise SourceError(_nothing(found.map, source))
     if figure is not None:
         from distdesc.report.figure_singular import write_singular_figure
 
         write_singular_figure(done, figure)
+
+
+def _nothing(of: str, source: str) -> str:
+    """Why there is no table, where no row has a motion to look at."""
+    if of == "env":
+        return f"no atom of {source} has a neighbour to see: single atoms have no singular points"
+    return (
+        f"no structure of {source} has motions other than rotations and translations: of one "
+        "atom there are none"
+    )

@@ -168,7 +168,11 @@ def _verdict(
         best = max((q for c, q in zip(clean, low, strict=True) if c), default=0.0)
         good = [c and q > 0 and q == best for c, q in zip(clean, low, strict=True)]
     enough = next((v for v, g in zip(values, good, strict=True) if g), None)
-    return Verdict(key, ordered, list(values), chosen, enough, _words(key, enough, values, ordered))
+    if all(lines[k].quantiles[DECIDES] is None for k in chosen):
+        words = "nothing can be said: no environment has motions to see"
+    else:
+        words = _words(key, enough, values, ordered)
+    return Verdict(key, ordered, list(values), chosen, enough, words)
 
 
 def _words(key: str, enough: Any, values: Sequence[Any], ordered: bool) -> str:

@@ -149,7 +149,8 @@ def _counts(rows: Rows) -> dict[str, int]:
     known = rows.get("n_nulls", 0), rows.get("symmetry_nulls", 0)
     return {
         "rows": len(rows),
-        "alone": int(np.sum(np.isnan(rows.get("s_max", 0.0)) | np.isnan(rows["ratio"]))),
+        # by symmetry, none of many motions may be seen: their ratio is not a number either
+        "alone": int(np.sum(np.isnan(rows.get("s_max", rows["ratio"])))),
         "flagged": int(np.sum(rows.get("flagged", 0) == 1)),
         "beyond_symmetry": int(np.sum(known[0] > known[1])),
         "pairs": int(np.sum(np.isfinite(rows.get("pair_residual", np.nan)))),

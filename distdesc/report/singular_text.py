@@ -22,6 +22,9 @@ TITLES = {
     "stack": "structures by kind, seen by the fingerprints of all their atoms",
 }
 
+CHAIN = "chain"
+"""What has no point group here: a structure with one periodic direction."""
+
 TIMES = "∞"
 """For the star of linear groups."""
 
@@ -73,10 +76,15 @@ def _census(
     for name in (what, "rows", *columns):
         table.add_column(name, justify="right")
     for name, kinds in lines.items():
-        table.add_row(name.replace("*", TIMES) if group else name, *_cells(kinds, columns))
+        table.add_row(_group(name) if group else name, *_cells(kinds, columns))
     table.add_section()
     table.add_row("all", *_cells(total, columns), style="bold")
     return table
+
+
+def _group(name: str) -> str:
+    """Schoenflies symbol as people write it."""
+    return name.replace("*", TIMES) or CHAIN
 
 
 def _cells(kinds: Mapping[str, int], columns: Sequence[str]) -> list[str]:
@@ -114,7 +122,7 @@ def _ends(title: str, rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]
     table.add_column("kind", no_wrap=True)
     for row in rows:
         who = [str(row["atom"]), row["element"]] if atoms else []
-        cells = [f"{row['structure']:,}", *who, row["point_group"].replace("*", TIMES)]
+        cells = [f"{row['structure']:,}", *who, _group(row["point_group"])]
         cells += [str(row["nulls"]), str(row["symmetry_nulls"])] if nulls else []
         cells += [_number(row["seen_least"]), *([_distance(row)] if far else [])]
         table.add_row(*cells, row["kind"] or "flagged")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
 from click.testing import CliRunner
 
 import distdesc
@@ -205,6 +208,10 @@ def files(tmp_path_factory):
     (folder / "single.xyz").write_text("1\n\nHe 0 0 0\n")
     (folder / "some.xyz").write_text("1\n\nHe 0 0 0\n2\n\nH 0 0 0\nH 0 0 0.74\n")
     (folder / "empty.xyz").write_text("")
+    write(folder / "silicon.xyz", bulk("Si", cubic=True))
+    write(folder / "copper.xyz", bulk("Cu"))
+    write(folder / "chain.xyz", Atoms("C2", [[0, 0, 0], [0, 0.5, 1.2]], cell=[9, 9, 2.4],
+                                      pbc=[False, False, True]))  # fmt: skip
     (folder / "close.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0\n")
     return folder
 
@@ -213,6 +220,7 @@ def files(tmp_path_factory):
     ("arguments", "code", "message"),
     [
         (["single.xyz"], 3, "single atoms have no singular points"),
+        (["copper.xyz", "--map", "stack"], 3, "no structure of copper.xyz has motions other"),
         (["empty.xyz"], 3, "empty.xyz is empty"),
         (["nothing.xyz"], 3, "nothing.xyz does not exist"),
         (["close.xyz"], 3, "were set aside"),
@@ -238,6 +246,20 @@ def test_single_atoms_among_others_have_nothing_to_see(files):
     assert (alone["s_min"], alone["seen_least"], alone["nulls"]) == (None, None, 0)
     assert (bound["point_group"], bound["nulls"], bound["kind"]) == ("C*v", 0, "regular")
     assert data["blindest"] == data["most_sensitive"] == []
+
+
+def test_a_crystal_all_of_whose_motions_break_its_symmetry_is_looked_at_all_the_same(files):
+    data = json.loads(call("singular", files / "silicon.xyz", *SMALL, "--map", "sum", "--json"))
+    assert (data["alone"], data["kinds"]) == (0, {"symmetry": 1})
+    (row,) = data["results"]
+    assert (row["nulls"], row["symmetry_nulls"], row["seen_least"]) == (21, 21, None)
+    text = call("singular", files / "silicon.xyz", *SMALL, "--map", "sum")
+    assert "nothing to see" not in text
+
+
+def test_chains_which_have_no_point_group_are_called_so(files):
+    text = call("singular", files / "chain.xyz", *SMALL, "--map", "stack")
+    assert ["chain", "1", "1"] in [line.split() for line in text.splitlines()]
 
 
 SCAN = """
@@ -309,6 +331,9 @@ def test_enough_is_the_smallest_value_that_is_near_the_largest():
     lines[0] = line(6, 1.01 / WITHIN)
     (verdict,) = _verdicts(lines, {"name": "power_spectrum", "l_max": 6})
     assert (verdict.enough, verdict.words) == (6, "enough from 6")
+    empty = [replace(one, quantiles=dict.fromkeys(one.quantiles)) for one in lines]
+    (verdict,) = _verdicts(empty, {"name": "power_spectrum", "l_max": 6})
+    assert (verdict.enough, "no environment has motions to see" in verdict.words) == (None, True)
 
 
 def test_a_grid_is_judged_by_the_number_of_features(tmp_path):
