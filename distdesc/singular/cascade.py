@@ -12,7 +12,8 @@ from distdesc.singular.analysis import Analysis, Options, analyse
 from distdesc.singular.classify import Kind, symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.spectrum import NULL, Spectra, Summary, environment_spectra
+from distdesc.singular.sight import NULL
+from distdesc.singular.spectrum import Spectra, Summary, environment_spectra
 from distdesc.structures.environment import Environments
 from distdesc.symmetry.group import Symmetry
 

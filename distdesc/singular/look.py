@@ -12,8 +12,7 @@ from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import Classification, Kind, classify, symmetry_of
 from distdesc.singular.partner import Pair, find_pair
 from distdesc.singular.point import Point
-from distdesc.singular.refine import NULL
-from distdesc.singular.sight import Sight, Singular
+from distdesc.singular.sight import NULL, Sight, Singular
 from distdesc.symmetry.group import Symmetry
 
 EXACT = 1e-6

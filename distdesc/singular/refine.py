@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import linear_model, newton_step
 from distdesc.singular.point import Point
-from distdesc.singular.sight import Sight, Singular, complement
-
-NULL = 1e-9
-"""Largest singular value, relative to the largest of all, that counts as zero."""
+from distdesc.singular.sight import NULL, Sight, Singular, complement
 
 FLOOR = 1e-14
 """Relative singular value at which an iteration ends: rounding is not far."""

@@ -16,6 +16,14 @@ from distdesc.singular.point import Point, moved
 STEP = 1e-4
 """In Å: of central differences of the Jacobian; both its errors are then about 1e-8."""
 
+NULL = 1e-9
+"""
+Singular values up to this, relative to the largest, are zero.
+
+Those that are zero by symmetry come out at 1e-14 or less, and the smallest of general
+environments of molecules are seldom below 1e-8.
+"""
+
 INDEPENDENT = 1e-6
 """Smallest singular value of unit motions that are still different from each other."""
 

@@ -13,16 +13,9 @@ from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.singular.maps import FeatureMap, Separate, Stacked, Summed
 from distdesc.singular.motions import ROTATIONS, structure_motions, trivial_motions
 from distdesc.singular.screen import screened, singular_values
+from distdesc.singular.sight import NULL
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
-
-NULL = 1e-9
-"""
-Singular values below this, relative to the largest, are zero.
-
-Those that are zero by symmetry come out at 1e-14 or less, and the smallest of general
-environments of molecules are seldom below 1e-8.
-"""
 
 STRUCTURE_MAPS: dict[str, Callable[[Descriptor, Structures], FeatureMap]] = {
     "sum": Summed,

@@ -12,7 +12,8 @@ from distdesc.singular.analysis import Options
 from distdesc.singular.cascade import smallest_beyond
 from distdesc.singular.classify import Kind, symmetry_of
 from distdesc.singular.point import Point
-from distdesc.singular.spectrum import NULL, Spectra, Summary, structure_spectra
+from distdesc.singular.sight import NULL
+from distdesc.singular.spectrum import Spectra, Summary, structure_spectra
 from distdesc.structures.neighbours import build_environments
 from distdesc.structures.source import Structures
 from distdesc.symmetry.crystal import find_structure_symmetry

@@ -16,7 +16,7 @@ from distdesc.schema import ArraySpec, RowKind
 from distdesc.singular.analysis import Options
 from distdesc.singular.cascade import screen
 from distdesc.singular.screen import MAX_NUMBERS
-from distdesc.singular.spectrum import NULL
+from distdesc.singular.sight import NULL
 from distdesc.singular.structure_screen import screen_structures
 from distdesc.stages.singular_rows import (
     MOST_NEIGHBOURS,

@@ -16,8 +16,7 @@ from distdesc.engine.run import run
 from distdesc.errors import CampaignError
 from distdesc.singular.classify import Kind
 from distdesc.singular.point import as_environments
-from distdesc.singular.refine import NULL
-from distdesc.singular.sight import Sight, focused
+from distdesc.singular.sight import NULL, Sight, focused
 from distdesc.stages.search import SearchSingular
 from distdesc.store.rows import RowReader
 
