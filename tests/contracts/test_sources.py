@@ -12,6 +12,7 @@ import ase.db
 import ase.io
 import numpy as np
 import pytest
+from reference.same import assert_same_batch
 
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
@@ -20,7 +21,6 @@ from distdesc.registry import build, describe
 from distdesc.structures import SOURCES, ase_any
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.source import Structures
-from tests.structures.same import assert_same_batch
 
 N = 12
 KEPT = range(4, 8)

@@ -41,8 +41,17 @@ SMALL = {"store__shard_rows": 16, "store__chunk_rows": 16}
 def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "distdesc", "run", str(job), "--workers", "2"]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
+
+
+def heed_ctrl_c():
+    """Tests that run beside each other ignore it, and their children would as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

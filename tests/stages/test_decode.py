@@ -10,7 +10,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from reference.structures import batch_of
 from rich.console import Console
+from support import contents
 from threadpoolctl import threadpool_limits
 
 from distdesc.campaign import Campaign
@@ -30,8 +32,6 @@ from distdesc.stages import decode
 from distdesc.stages.decode import Decode
 from distdesc.stages.decoded import VERDICTS, Truth, row_of
 from distdesc.stopwatch import Stopwatch
-from tests.stages.test_fingerprint import make_batch
-from tests.support import contents
 
 MOMENTS = MomentInvariants(
     order=5, smoothing=0.0, invariants="full", elements=("H", "C", "N", "O", "F")
@@ -43,7 +43,7 @@ for _k, _atoms in enumerate(ROUGH):
 
 def decoded(structures=ROUGH, **fields):
     stage = Decode(fields.pop("descriptor", MOMENTS), **fields)
-    batch = make_batch(structures)
+    batch = batch_of(structures)
     last = len(batch.numbers) if stage.row_kind is RowKind.ENVIRONMENT else len(batch)
     return stage.run(batch, 0, last, Stopwatch())
 
@@ -118,7 +118,7 @@ def test_the_decoder_sees_the_fingerprint_and_nothing_else(monkeypatch):
 
 def test_rows_do_not_depend_on_the_rest_of_the_batch_even_with_noise():
     stage = Decode(MOMENTS, noise=1e-9, tolerance=1e-6)
-    batch = make_batch(ROUGH)
+    batch = batch_of(ROUGH)
     every, last = stage.run(batch, 0, 3, Stopwatch()), stage.run(batch, 2, 3, Stopwatch())
     np.testing.assert_array_equal(every["positions"][18:], last["positions"])
     np.testing.assert_array_equal(every["residual"][2:], last["residual"])
@@ -185,7 +185,7 @@ def test_a_neighbour_at_the_edge_that_no_feature_tells_is_not_missed():
         atoms = ase.Atoms("OHHCH", [[0, 0, 0], [1, 0, 0], [0, 1.1, 0.3], [-0.9, 0.3, 1], [0, 0, 0]])
         atoms.positions[4] = np.array([-2, -1, -2]) / 3 * (4 - gap)
         stage = Decode(smooth, per="environment")
-        found = stage.run(make_batch([atoms]), 0, 1, Stopwatch())
+        found = stage.run(batch_of([atoms]), 0, 1, Stopwatch())
         assert found["n_true"][0] == n_true, gap
         assert found["verdict"][0] == VERDICTS[Verdict.EXACT]
         assert found["max_error"][0] < 1e-2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from reference.structures import batch_of
 
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import RowKind
@@ -15,7 +16,6 @@ from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
 from distdesc.structures.neighbours import build_environments
-from distdesc.structures.source import Structures
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,8 @@ class Shells:
 STRUCTURES = [molecule("CH3OH"), bulk("Cu", cubic=True) * (2, 2, 2), molecule("H2O"), bulk("Fe")]
 
 
-def make_batch(structures=STRUCTURES) -> Structures:
-    return Structures(
-        np.arange(len(structures), dtype=np.int64),
-        np.cumsum([0, *(len(a) for a in structures)], dtype=np.int64),
-        np.concatenate([a.numbers for a in structures]).astype(np.int32),
-        np.concatenate([a.positions for a in structures]),
-        np.array([a.cell.array for a in structures]),
-        np.array([a.pbc for a in structures]),
-    )
-
-
 def test_rows_are_fingerprints_of_their_centres_in_order():
-    batch, descriptor = make_batch(), Shells()
+    batch, descriptor = batch_of(STRUCTURES), Shells()
     n = len(batch.numbers)
     found = Fingerprint(descriptor).run(batch, 0, n, Stopwatch())
     expected = descriptor.compute(build_environments(batch, 0, n, descriptor.cutoff))
@@ -75,7 +64,7 @@ def test_rows_are_fingerprints_of_their_centres_in_order():
 
 
 def test_the_range_of_rows_and_the_slices_do_not_change_a_row(monkeypatch):
-    batch, stage = make_batch(), Fingerprint(Shells())
+    batch, stage = batch_of(STRUCTURES), Fingerprint(Shells())
     whole = stage.run(batch, 0, len(batch.numbers), Stopwatch())
     monkeypatch.setattr(fingerprint, "MAX_PAIRS", 7)
     for first, last in [(0, 3), (3, 30), (30, len(batch.numbers)), (5, 5)]:
@@ -87,7 +76,7 @@ def test_the_range_of_rows_and_the_slices_do_not_change_a_row(monkeypatch):
 def test_outputs_say_what_run_returns():
     for dtype in ("float64", "float32"):
         stage = Fingerprint(Shells(), dtype=dtype)
-        found = stage.run(make_batch(), 2, 9, Stopwatch())
+        found = stage.run(batch_of(STRUCTURES), 2, 9, Stopwatch())
         specs = {s.name: s for s in stage.outputs()}
         assert found.keys() == specs.keys()
         for name, values in found.items():
@@ -108,7 +97,7 @@ def test_features_are_named_unless_there_are_thousands():
 
 def test_structures_with_a_fingerprint_that_is_not_finite_are_named():
     stage = Fingerprint(Shells(poison=8))
-    batch = make_batch()
+    batch = batch_of(STRUCTURES)
     with pytest.raises(StructureError) as caught:
         stage.run(batch, 0, len(batch.numbers), Stopwatch())
     assert caught.value.reasons == {
@@ -123,7 +112,7 @@ def test_structures_with_a_fingerprint_that_is_not_finite_are_named():
 
 
 def test_a_value_too_large_for_float32_is_not_stored_as_infinity():
-    batch = make_batch()
+    batch = batch_of(STRUCTURES)
     Fingerprint(Shells(scale=1e60)).run(batch, 0, 3, Stopwatch())
     with pytest.raises(StructureError, match=r"structure 0: .* not finite"):
         Fingerprint(Shells(scale=1e60), dtype="float32").run(batch, 0, 3, Stopwatch())
@@ -136,7 +125,7 @@ def test_an_unknown_dtype_is_refused():
 
 def test_the_stopwatch_tells_search_from_kernel():
     clock = Stopwatch()
-    Fingerprint(Shells()).run(make_batch(), 0, 10, clock)
+    Fingerprint(Shells()).run(batch_of(STRUCTURES), 0, 10, clock)
     assert set(clock.seconds) == {"neighbours", "kernel"}
 
 

@@ -18,6 +18,7 @@ from ase.spacegroup import Spacegroup, crystal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from reference.same import assert_same, assert_same_batch, assert_same_structure
 
 from distdesc import registry
 from distdesc.campaign import Campaign
@@ -36,7 +37,6 @@ from distdesc.structures.pack import PER_ATOM, from_column, load_extra, put_toge
 from distdesc.structures.records import from_atoms, to_atoms
 from distdesc.structures.source import Structure
 from distdesc.structures.structure_store import StructureStore
-from tests.structures.same import assert_same, assert_same_batch, assert_same_structure
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from reference.structures import batch_of
 
 from distdesc.campaign import Campaign
 from distdesc.descriptors.power_spectrum import PowerSpectrum
@@ -17,7 +18,6 @@ from distdesc.singular.point import Point
 from distdesc.singular.sensitivity import configurations, sensitivity
 from distdesc.stages.sensitivity import SensitivityScan
 from distdesc.stopwatch import Stopwatch
-from tests.stages.test_fingerprint import make_batch
 
 DESCRIPTOR = PowerSpectrum(
     cutoff=3.0, n_max=3, l_max=4, elements=("H", "C", "O"), radial="laplacian", sigma=0.0
@@ -63,7 +63,7 @@ def test_a_scan_has_the_given_descriptor_and_each_change_once():
 
 
 def test_environments_are_looked_at_wherever_they_are_and_a_share_of_them_is_the_same_share():
-    batch = make_batch(MOLECULES)
+    batch = batch_of(MOLECULES)
     whole = SensitivityScan(DESCRIPTOR, vary={"n_max": [2], "cutoff": [2.0]})
     found = whole.run(batch, 0, len(batch.numbers), Stopwatch())
     assert found["sensitivity"].shape == (18, 3)

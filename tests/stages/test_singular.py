@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from reference.structures import batch_of
 from support import contents
 from threadpoolctl import threadpool_limits
 
@@ -25,7 +26,6 @@ from distdesc.stages.singular import Singular
 from distdesc.stages.singular_rows import KINDS
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.neighbours import build_environments
-from tests.stages.test_fingerprint import make_batch
 
 DESCRIPTOR = PowerSpectrum(
     cutoff=2.5, n_max=4, l_max=6, elements=("H", "C", "N", "O"), radial="laplacian", sigma=0.0,
@@ -46,7 +46,7 @@ def folded():
 
 def ran(structures=MOLECULES, descriptor=DESCRIPTOR, **fields):
     stage = Singular(descriptor, **fields)
-    batch = make_batch(structures)
+    batch = batch_of(structures)
     last = len(batch.numbers) if stage.row_kind is RowKind.ENVIRONMENT else len(batch)
     return stage, stage.run(batch, 0, last, Stopwatch())
 
@@ -87,7 +87,7 @@ def test_environments_have_their_symmetry_and_its_nulls():
 
 
 def test_all_singular_values_can_be_kept():
-    batch = make_batch(MOLECULES)
+    batch = batch_of(MOLECULES)
     for features in ("env", "sum", "stack"):
         _, found = ran(keep="full", map=features)
         if features == "env":
@@ -149,7 +149,7 @@ def test_what_is_flagged_is_followed_to_its_singular_point_and_to_a_degenerate_p
     assert found["pair_misfit"][0] > 0.01
     pair = [Atoms("CH4", np.vstack([np.zeros(3), found[f"pair_{k}"][:4]])) for k in
             ("first", "second")]  # fmt: skip
-    batch = make_batch(pair)
+    batch = batch_of(pair)
     rows = DESCRIPTOR.compute(build_environments(batch, 0, 10, DESCRIPTOR.cutoff))[[0, 5]]
     assert np.linalg.norm(rows[1] - rows[0]) < 1e-9 * np.linalg.norm(rows[0])
 
@@ -167,7 +167,7 @@ def test_neighbours_that_fade_at_the_cutoff_are_told_from_singular_points():
 def test_rows_depend_on_their_own_structure_alone():
     stage = Singular(DESCRIPTOR, keep="full", classify=True)
     structures = [folded(), *MOLECULES]
-    batch = make_batch(structures)
+    batch = batch_of(structures)
     every = stage.run(batch, 0, len(batch.numbers), Stopwatch())
     part = stage.run(batch, 3, 7, Stopwatch())
     for name in ("ratio", "s_min_symmetric", "d_est", "distance", "kind", "point_group"):

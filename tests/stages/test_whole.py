@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from reference.structures import batch_of
 
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.errors import CampaignError, StructureError
@@ -13,7 +14,6 @@ from distdesc.schema import RowKind
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.whole import Ball, enclosing_ball
 from distdesc.stopwatch import Stopwatch
-from tests.stages.test_fingerprint import make_batch
 
 MOLECULES = [molecule("CH3CH2OH"), molecule("H2O"), molecule("C6H6")]
 MOMENTS = MomentInvariants(order=4, smoothing=0.0, elements=("H", "C", "O"))
@@ -21,7 +21,7 @@ MOMENTS = MomentInvariants(order=4, smoothing=0.0, elements=("H", "C", "O"))
 
 def rows_of(structures, **fields):
     stage = Fingerprint(MOMENTS, per="whole", **fields)
-    return stage.run(make_batch(structures), 0, len(structures), Stopwatch())
+    return stage.run(batch_of(structures), 0, len(structures), Stopwatch())
 
 
 def test_a_row_is_a_structure_with_the_radius_of_its_ball():
@@ -37,7 +37,7 @@ def test_a_row_is_a_structure_with_the_radius_of_its_ball():
         cutoff=found["radius"][0], order=4, smoothing=0.0, elements=("H", "C", "O")
     )
     expected = Fingerprint(alone, per="whole", radius="cutoff")
-    row = expected.run(make_batch(MOLECULES[:1]), 0, 1, Stopwatch())["fingerprint"]
+    row = expected.run(batch_of(MOLECULES[:1]), 0, 1, Stopwatch())["fingerprint"]
     np.testing.assert_allclose(found["fingerprint"][:1], row, rtol=1e-12, atol=1e-14)
 
 
@@ -55,7 +55,7 @@ def test_rotations_shifts_and_the_order_of_atoms_do_not_matter():
 
 
 def test_rows_do_not_depend_on_the_rest_of_the_batch():
-    batch, stage = make_batch(MOLECULES), Fingerprint(MOMENTS, per="whole")
+    batch, stage = batch_of(MOLECULES), Fingerprint(MOMENTS, per="whole")
     whole = stage.run(batch, 0, 3, Stopwatch())
     part = stage.run(batch, 1, 3, Stopwatch())
     for name in whole:
@@ -125,7 +125,7 @@ def test_coinciding_collinear_and_cospherical_points_have_a_ball(points, radius)
 
 def test_the_ball_can_be_about_the_centroid_or_enclose_tightly():
     tight, loose = Ball("ball"), Ball("centroid")
-    batch = make_batch(MOLECULES)
+    batch = batch_of(MOLECULES)
     a, b = (ball.environments(batch, 0, 3, 5.0)[1] for ball in (tight, loose))
     assert (a <= b * (1 + 1e-12)).all()
     assert a[0] < 0.99 * b[0]

@@ -6,12 +6,12 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from reference.same import assert_same_batch, assert_same_structure
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures import ase_any
 from distdesc.structures.ase_any import AseFiles
 from distdesc.structures.records import from_atoms
-from tests.structures.same import assert_same_batch, assert_same_structure
 
 
 @pytest.fixture

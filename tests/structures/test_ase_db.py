@@ -12,12 +12,12 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from reference.same import assert_same_batch, assert_same_structure
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures import _ase_databases
 from distdesc.structures.ase_db import AseDatabase
 from distdesc.structures.records import from_atoms
-from tests.structures.same import assert_same_batch, assert_same_structure
 
 
 def images(molecules):

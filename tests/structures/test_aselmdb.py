@@ -7,12 +7,12 @@ import ase.io
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
+from reference.same import assert_same_batch, assert_same_structure
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures import aselmdb
 from distdesc.structures.aselmdb import AseLmdb
 from distdesc.structures.records import from_atoms
-from tests.structures.same import assert_same_batch, assert_same_structure
 
 lmdb = pytest.importorskip("lmdb")
 pytest.importorskip("ase_db_backends")

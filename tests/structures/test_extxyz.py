@@ -14,12 +14,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import read_xyz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reference.same import assert_same_batch, assert_same_structure
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures import _extxyz_scan
 from distdesc.structures.extxyz import ExtxyzFiles
 from distdesc.structures.records import from_atoms
-from tests.structures.same import assert_same_batch, assert_same_structure
 
 HEADER = 'Properties=species:S:1:pos:R:3 pbc="F F F"'
 WATER = f"3\n{HEADER}\nO 0.0 0.0 0.1173\nH 0.0 0.7572 -0.4692\nH 0.0 -0.7572 -0.4692\n"

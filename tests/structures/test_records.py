@@ -9,9 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from reference.same import assert_same_structure
 
 from distdesc.structures.records import from_atoms, to_atoms, write_extxyz
-from tests.structures.same import assert_same_structure
 
 
 def example():
