@@ -68,7 +68,7 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     index = SourceIndex.load(run.path / "run" / "index")
     if str(output.absolute()) in {stamp.path for stamp in index.files}:
         raise CampaignError(f"output must not be the source itself, got {output}")
-    partial = output.with_name(f".{output.stem}.partial{output.suffix}")
+    partial = output.with_name(f".partial-{output.name}")
     try:
         written = write(run, partial, start, stop)
         partial.rename(output)

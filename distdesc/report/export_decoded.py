@@ -52,7 +52,8 @@ def write_decoded(run: Run, output: Path, start: int, stop: int) -> int:
     """
     if output.suffix not in SUFFIXES:
         raise CampaignError(
-            f"output must end in {', '.join(SUFFIXES)} for decoded structures, got {output.name}"
+            f"output must end in {', '.join(SUFFIXES)} for decoded structures, "
+            f"got {output.suffix or 'none'}"
         )
     by_atom = run.plan.layout(STAGE).row_kind == RowKind.ENVIRONMENT.value
     rows = (run.rows_of(start).start, run.rows_of(stop - 1).stop) if by_atom else (start, stop)

@@ -71,7 +71,8 @@ def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
     """
     if output.suffix not in SUFFIXES:
         raise CampaignError(
-            f"output must end in {', '.join(SUFFIXES)} for singular points, got {output.name}"
+            f"output must end in {', '.join(SUFFIXES)} for singular points, "
+            f"got {output.suffix or 'none'}"
         )
     stage = stage_of(run)
     if stage is None or "null_motion" not in run.names():

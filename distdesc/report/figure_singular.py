@@ -64,7 +64,8 @@ def write_singular_figure(run: Run, output: Path) -> None:
     stage = stage_of(run)
     rows = all_rows(run, stage, NAMES) if stage is not None else None
     if stage is None or rows is None or not np.isfinite(rows.seen_least).any():
-        raise StoreError(f"{run.path} has nothing to draw: no environment with motions to see")
+        what = "row" if stage is None else _row(stage, run)
+        raise StoreError(f"{run.path} has nothing to draw: no {what} shows a motion")
     near = bool(np.isfinite(rows.distances).any())
     figure = canvas(output, 13 if near else 6.5, 4.6)
     panels: Any = figure.subplots(1, 3 if near else 1, width_ratios=(5, 4, 5) if near else None)
@@ -91,7 +92,11 @@ def _headline(rows: Rows, names: list[str]) -> str:
 
 
 def _rows(rows: Rows) -> str:
-    return "starts" if rows.stage == "search" else f"{rows.run.plan.layout(rows.stage).row_kind}s"
+    return f"{_row(rows.stage, rows.run)}s"
+
+
+def _row(stage: str, run: Run) -> str:
+    return "start" if stage == "search" else run.plan.layout(stage).row_kind
 
 
 def _stacked(

@@ -173,7 +173,7 @@ def test_export_takes_structures_and_refuses_what_was_not_looked_at(store, tmp_p
     call("singular", METHANE, *SMALL, "--screen", "-o", screened)
     assert fail(capsys, "export", screened, "-o", tmp_path / "a.xyz")[0] == 4
     code, message = fail(capsys, "export", store, "-o", tmp_path / "a.npz")
-    assert (code, "must end in .xyz, .extxyz" in message) == (2, True)
+    assert (code, "must end in .xyz, .extxyz for singular points, got .npz" in message) == (2, True)
 
 
 def test_whole_structures_have_nulls_but_no_kinds_beyond_symmetry():
@@ -255,6 +255,12 @@ def test_a_crystal_all_of_whose_motions_break_its_symmetry_is_looked_at_all_the_
     assert (row["nulls"], row["symmetry_nulls"], row["seen_least"]) == (21, 21, None)
     text = call("singular", files / "silicon.xyz", *SMALL, "--map", "sum")
     assert "nothing to see" not in text
+
+
+def test_a_figure_without_a_motion_that_is_seen_is_refused(files, capsys):
+    code, message = fail(capsys, "singular", files / "silicon.xyz", *SMALL, "--map", "sum",
+                         "--figure", files / "silicon.png")  # fmt: skip
+    assert (code != 0, "no structure shows a motion" in message) == (True, True), message
 
 
 def test_chains_which_have_no_point_group_are_called_so(files):
