@@ -23,7 +23,7 @@ LEAST_GROWTH = 1.1
 ENOUGH = 0.05
 """In Å: a pair that differs by as much is taken, and drawn no further apart."""
 
-EQUAL = 1e-10
+EQUAL = 1e-13
 """Largest difference of fingerprints, relative to their length, that counts as none."""
 
 DIFFERENT = 0.1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import ase.io
 import numpy as np
 import pytest
 from reference.batches import random_rotation
@@ -16,13 +19,17 @@ from reference.families import (
     spectrum,
 )
 
+import distdesc
 from distdesc.descriptors.bispectrum import Bispectrum
+from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.descriptors.trispectrum import Trispectrum
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.congruence import misfit
 from distdesc.singular.partner import find_pair
-from distdesc.singular.point import as_environments
+from distdesc.singular.point import Point, as_environments
 from distdesc.singular.sight import Sight
+
+BLIND = Path(__file__).parent.parent.parent / "jobs" / "data" / "blind-spots.xyz"
 
 
 def pair_at(vectors, descriptor=None):
@@ -136,3 +143,13 @@ def test_the_misfit_of_a_small_change_is_at_most_its_length():
 
 def test_no_neighbours_fit():
     assert misfit(np.empty((0, 3)), np.empty((0, 3)), np.empty(0, dtype=int)) == 0
+
+
+def test_ends_that_differ_in_third_order_only_are_no_pair():
+    # on the cone about an axis; the closest ends differ by 1e-10, and by the cube of their distance
+    around = distdesc.environments(ase.io.read(BLIND, 2), 5.0).part(0, 1)
+    kind = PowerSpectrum(n_max=4, l_max=6, radial="laplacian", sigma=0.0, elements=("H", "C"))
+    sight = Sight(kind, Point.of(around, 0))
+    seen = sight.singular(sight.point.vectors.ravel())
+    assert seen.ratios[-1] < 1e-12
+    assert find_pair(sight, seen.motions[:, -1]) is None
