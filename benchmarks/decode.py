@@ -9,9 +9,9 @@ counts if every atom is within 0.01 Å of its place, after rotation and reflecti
 right element. Times are CPU seconds of the decoding alone.
 
 With `--milad-python`, an interpreter with milad 0.3.1 (see kernel.py), some molecules of the G2 set
-(three of them with `--quick`) are decoded by its `find_iteratively` and by ours, places alone (all
-atoms alike) and with elements; see decode_worker.py. Both are judged by the same distances. The
-ratio is that of the CPU time per success.
+(three of them with `--quick`, others with `--names`) are decoded by its `find_iteratively` and by
+ours, places alone (all atoms alike) and with elements; see decode_worker.py. Both are judged by the
+same distances. The ratio is that of the CPU time per success.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ def main() -> None:
     parser.add_argument("--invariants", choices=("full", "independent"), default="full")
     parser.add_argument("--milad-python", type=Path, help="interpreter that has milad")
     parser.add_argument("--quick", action="store_true", help="side by side on three molecules only")
+    parser.add_argument("--names", nargs="+", help="of molecules of the G2 set, for these instead")
     args = parser.parse_args()
 
     if args.milad_python:
-        side_by_side(args.milad_python, MOLECULES[:3] if args.quick else MOLECULES)
+        few = tuple(args.names or (MOLECULES[:3] if args.quick else MOLECULES))
+        side_by_side(args.milad_python, few)
     if args.quick:
         return
     molecules = [
