@@ -142,6 +142,22 @@ class PointFingerprints:
         """
         return self.of_moments(weights @ self.basis(points)[0])
 
+    def units(self, fingerprint: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        What features are measured by where large and small ones are to count alike.
+
+        Parameters
+        ----------
+        fingerprint : ndarray, shape (n_features,), float64
+            The first is the total weight, in a unit of its own.
+
+        Returns
+        -------
+        ndarray, shape (n_features,), float64
+            That weight to the degree of each feature.
+        """
+        return np.float64(max(abs(float(fingerprint[0])), 1e-3)) ** self.degrees
+
     def residual(
         self,
         fingerprint: NDArray[np.float64],

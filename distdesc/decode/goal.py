@@ -42,7 +42,7 @@ class Goal:
         self.points, self.weights = points, weights
         self.free_points, self.free_weights = free_points, free_weights
         # degree by degree, features grow with the power of the total weight
-        self.scale = 1 / max(abs(float(fingerprint[0])), 1e-3) ** own.degrees
+        self.scale = 1 / own.units(fingerprint)
 
     def unpacked(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """

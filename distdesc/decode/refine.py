@@ -55,7 +55,7 @@ def _refined(
         return candidate
     own, shape = chemistry.fingerprints, candidate.points.shape
     weights: NDArray[np.float64] = chemistry.table[candidate.numbers]
-    floor = FLOOR * max(abs(float(fingerprint[0])), 1e-3) ** own.degrees
+    floor = FLOOR * own.units(fingerprint)
     scale: NDArray[np.float64] = 1 / (np.abs(fingerprint) + floor)
 
     def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:

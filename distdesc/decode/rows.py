@@ -268,7 +268,7 @@ def _settled(
     """Atoms fitted to moments, then to the fingerprint."""
     own, weights = chemistry.fingerprints, chemistry.table[numbers]
     moments, fingerprint = density.moments, density.fingerprint
-    scale = 1 / max(abs(float(fingerprint[0])), 1e-3) ** own.degrees
+    scale = 1 / own.units(fingerprint)
 
     def by_place(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         functions, slopes = own.basis(x.reshape(-1, 3))

@@ -186,7 +186,7 @@ class Starts:
         """
         own, weights = self.chemistry.fingerprints, self.chemistry.table[near.numbers]
         goal = self.fingerprint
-        scale = 1 / max(abs(float(goal[0])), 1e-3) ** own.degrees
+        scale = 1 / own.units(goal)
         end = descend(
             lambda m: (own.of_moments(m) - goal) * scale,
             lambda m: own.slopes_by_moments(m) * scale[:, None],

@@ -12,6 +12,7 @@ from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import Kind, symmetry_of
 from distdesc.singular.distance import Estimate, estimate
+from distdesc.singular.inner import unfaded_motions
 from distdesc.singular.look import Look, look, look_closely, pair_at
 from distdesc.singular.nearest import nearest
 from distdesc.singular.partner import Pair
@@ -171,7 +172,7 @@ def analyse(
     here = look(descriptor, point, symmetry, options.bounds)
     point = here.point
     within = Sight(descriptor, point, symmetry.motions()).singular(point.vectors.ravel())
-    free = Sight(descriptor, point, _free_motions(here))
+    free = Sight(descriptor, point, unfaded_motions(here.symmetry, here.faded))
     guess = estimate(free)
     ratio = float(within.ratios[-1]) if len(within.values) else np.nan
     start = _started(here, guess, ratio)
@@ -238,13 +239,6 @@ def _empty(point: Point, group: str, kind: Kind, reason: str) -> Analysis:
         flagged=False, estimate=np.inf, distance=np.inf, point=point, group_there=group,
         motion=np.zeros_like(point.vectors), pair=None, reason=reason,
     )  # fmt: skip
-
-
-def _free_motions(here: Look) -> NDArray[np.float64]:
-    """Totally symmetric motions of neighbours that have not faded; each is of one orbit."""
-    symmetric = here.symmetry.motions()
-    moves_faded = np.any(np.abs(symmetric[np.repeat(here.faded, 3)]) > 0, axis=0)
-    return symmetric[:, ~moves_faded]
 
 
 def _started(here: Look, guess: Estimate, ratio: float) -> Analysis:

@@ -16,6 +16,27 @@ from distdesc.singular.sight import Sight, focused
 from distdesc.symmetry.group import Symmetry
 
 
+def unfaded_motions(group: Symmetry, faded: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """
+    Totally symmetric motions of neighbours that have not faded; each is of one orbit.
+
+    Parameters
+    ----------
+    group : Symmetry
+        Of the environment.
+    faded : ndarray, shape (n,), bool
+        Which neighbours stay where they are.
+
+    Returns
+    -------
+    ndarray, shape (3 n, k), float64
+        Orthonormal columns.
+    """
+    symmetric = group.motions()
+    moves_faded = np.any(np.abs(symmetric[np.repeat(faded, 3)]) > 0, axis=0)
+    return symmetric[:, ~moves_faded]
+
+
 class Inner:
     """
     One environment, made exactly symmetric, whose neighbours near the cutoff stay where they are.
@@ -41,9 +62,7 @@ class Inner:
     ) -> None:
         self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
         faded = np.linalg.norm(point.vectors, axis=1) > rim * descriptor.cutoff
-        symmetric = group.motions()
-        moves_faded = np.any(np.abs(symmetric[np.repeat(faded, 3)]) > 0, axis=0)
-        self.allowed = symmetric[:, ~moves_faded]
+        self.allowed = unfaded_motions(group, faded)
 
     def values(self) -> NDArray[np.float64]:
         """

@@ -15,6 +15,7 @@ from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.search import Search
 from distdesc.stages.singular_rows import (
+    KIND_CODES,
     KINDS,
     MOST_NEIGHBOURS,
     NAN,
@@ -95,11 +96,10 @@ class SearchSingular:
 
     def outputs(self) -> tuple[ArraySpec, ...]:
         """See Stage.outputs."""
-        codes = {"codes": {kind.value: code for kind, code in KINDS.items()}}
         near = Ragged("neighbour", MOST_NEIGHBOURS, EXPECTED_NEIGHBOURS)
         return (
             ArraySpec("number", "|u1", description="Atomic number of each centre."),
-            ArraySpec("kind", "|i1", fill=-1, attributes=codes,
+            ArraySpec("kind", "|i1", fill=-1, attributes=KIND_CODES,
                       description="What makes the point singular that was found."),
             ArraySpec("point_group", "string", fill="", description="Of the start."),
             ArraySpec("ratio", "<f8", fill=NAN,

@@ -20,6 +20,9 @@ from distdesc.structures.source import Structures
 KINDS = {kind: code for code, kind in enumerate(Kind)}
 """Code of each kind, as stored; -1 where it takes a close look, and none was taken."""
 
+KIND_CODES = {"codes": {kind.value: code for kind, code in KINDS.items()}}
+"""The same, as an attribute of arrays."""
+
 MOST_NEIGHBOURS = 1024
 """Of an environment whose neighbours are stored."""
 
@@ -36,7 +39,6 @@ Columns = dict[str, NDArray[Any]]
 
 def common_specs() -> tuple[ArraySpec, ...]:
     """Arrays of all rows, whatever they are of."""
-    codes = {"codes": {kind.value: code for kind, code in KINDS.items()}}
     return (
         ArraySpec("s_min", "<f8", unit="1/Å", fill=NAN,
                   description="Smallest singular value but for trivial motions."),
@@ -52,7 +54,7 @@ def common_specs() -> tuple[ArraySpec, ...]:
         ArraySpec("point_group", "string", fill="", description="Schoenflies symbol."),
         ArraySpec("s_min_symmetric", "<f8", unit="1/Å", fill=NAN,
                   description="Smallest singular value but for those that symmetry makes zero."),
-        ArraySpec("kind", "|i1", fill=-1, attributes=codes,
+        ArraySpec("kind", "|i1", fill=-1, attributes=KIND_CODES,
                   description="What is not seen and why; -1 if it takes a close look to tell."),
         ArraySpec("flagged", "|i1", fill=-1, description="Whether a close look is due: 1 or 0."),
     )  # fmt: skip
