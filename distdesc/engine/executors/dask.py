@@ -22,6 +22,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
+from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
 from distdesc.options import Execution
@@ -39,39 +40,6 @@ OUT_OF_MEMORY = "worker-restart-memory"
 """Topic under which Dask's nannies say whom they ended, and at which size."""
 
 DASHBOARD_PORT = 8787
-
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "RAYON_NUM_THREADS",
-    ),
-    "1",
-)
-
-SETTINGS = {
-    # Shards are equal and long; moving them between workers only delays them.
-    "distributed.scheduler.work-stealing": False,
-    # Rows go to the store, not through the workers' memory: nothing to spill.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": 0.90,
-    "distributed.worker.memory.terminate": 0.95,
-    "distributed.worker.profile.enabled": False,
-    # All tasks of a worker that died are suspected, the innocent too: they are computed in
-    # processes of their own, which tells who it was, rather than kill more workers.
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.comm.timeouts.connect": "60s",
-    # A worker reuses the memory of one shard for the next, instead of giving it back and
-    # having every page cleared again by the kernel.
-    "distributed.nanny.pre-spawn-environ": {
-        **ONE_THREAD,
-        "MALLOC_TRIM_THRESHOLD_": str(2**28),
-        "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    },
-}
 
 
 class DaskExecutor:

@@ -1,0 +1,39 @@
+"""Settings of Dask that campaigns need, wherever a scheduler, a worker or a client starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+    ),
+    "1",
+)
+"""Environment of a worker: its one thread is what computes; libraries start none beside it."""
+
+SETTINGS: dict[str, Any] = {
+    # Shards are equal and long; moving them between workers only delays them.
+    "distributed.scheduler.work-stealing": False,
+    # Rows go to the store, not through the workers' memory: nothing to spill.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": 0.90,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.worker.profile.enabled": False,
+    # All tasks of a worker that died are suspected, the innocent too: they are computed in
+    # processes of their own, which tells who it was, rather than kill more workers.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.comm.timeouts.connect": "60s",
+    # A worker reuses the memory of one shard for the next, instead of giving it back and
+    # having every page cleared again by the kernel.
+    "distributed.nanny.pre-spawn-environ": {
+        **ONE_THREAD,
+        "MALLOC_TRIM_THRESHOLD_": str(2**28),
+        "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    },
+}
