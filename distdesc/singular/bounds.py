@@ -66,9 +66,33 @@ class Bounds:
         cutoff : float
             Of the descriptor, in Å.
         """
-        radii, distances = _distances(start)
+        n = len(start) // 3
+        pairs = np.stack(np.triu_indices(n, 1))
+        shifts = np.zeros((pairs.shape[1], 3))
+        radii, distances = _distances(start, pairs, shifts)
         least = np.minimum(self.core, ROOM * np.concatenate([radii, distances]))
-        return Limits(start, self.reach, least, np.maximum(self.rim * cutoff, radii))
+        most = np.maximum(self.rim * cutoff, radii)
+        return Limits(start, self.reach, least, most, pairs, shifts)
+
+    def between(
+        self, start: NDArray[np.float64], pairs: NDArray[np.int64], shifts: NDArray[np.float64]
+    ) -> Limits:
+        """
+        Limits of a search that begins somewhere, of distances between atoms alone.
+
+        Parameters
+        ----------
+        start : ndarray, shape (3 n,), float64
+            Where the atoms are, in Å.
+        pairs : ndarray, shape (2, n_pairs), int64
+            Which of them may come near to each other.
+        shifts : ndarray, shape (n_pairs, 3), float64
+            What leads from the first of a pair to the image that is meant, in Å.
+        """
+        n = len(start) // 3
+        distances = _distances(start, pairs, shifts)[1]
+        least = np.concatenate([np.zeros(n), np.minimum(self.core, ROOM * distances)])
+        return Limits(start, self.reach, least, np.full(n, np.inf), pairs, shifts)
 
 
 @dataclass(frozen=True)
@@ -82,16 +106,22 @@ class Limits:
         Where it began, in Å.
     reach : float
         Farthest from there, in Å.
-    least : ndarray, shape (n + n (n - 1) / 2,), float64
+    least : ndarray, shape (n + n_pairs,), float64
         Smallest distance of each neighbour from the centre, then of each pair, in Å.
     most : ndarray, shape (n,), float64
         Largest distance of each neighbour from the centre, in Å.
+    pairs : ndarray, shape (2, n_pairs), int64
+        Neighbours that have to keep their distance.
+    shifts : ndarray, shape (n_pairs, 3), float64
+        Of the first of each pair, to the image that is meant, in Å.
     """
 
     start: NDArray[np.float64]
     reach: float
     least: NDArray[np.float64]
     most: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    shifts: NDArray[np.float64]
 
     def admit(self, there: NDArray[np.float64]) -> bool:
         """
@@ -123,12 +153,12 @@ class Limits:
         """
         near, far = self._violated(there)
         n = len(self.most)
-        vectors, (first, second) = here.reshape(n, 3), np.triu_indices(n, 1)
+        vectors, (first, second) = here.reshape(n, 3), self.pairs
         radial = np.flatnonzero(near[:n] | far)
         pairs = np.flatnonzero(near[n:])
         walls = np.zeros((len(radial) + len(pairs), n, 3))
         walls[np.arange(len(radial)), radial] = vectors[radial]
-        apart = vectors[first[pairs]] - vectors[second[pairs]]
+        apart = vectors[first[pairs]] + self.shifts[pairs] - vectors[second[pairs]]
         rows = len(radial) + np.arange(len(pairs))
         walls[rows, first[pairs]], walls[rows, second[pairs]] = apart, -apart
         flat: NDArray[np.float64] = walls.reshape(len(walls), 3 * n).T
@@ -151,15 +181,15 @@ class Limits:
         return found
 
     def _violated(self, there: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        radii, distances = _distances(there)
+        radii, distances = _distances(there, self.pairs, self.shifts)
         near = np.concatenate([radii, distances]) < self.least * (1 - SLACK)
         return near, radii > self.most * (1 + SLACK)
 
 
 def _distances(
-    coordinates: NDArray[np.float64],
+    coordinates: NDArray[np.float64], pairs: NDArray[np.int64], shifts: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distances of neighbours from the centre, and of pairs of them."""
     vectors = coordinates.reshape(-1, 3)
-    i, j = np.triu_indices(len(vectors), 1)
-    return np.linalg.norm(vectors, axis=1), np.linalg.norm(vectors[i] - vectors[j], axis=1)
+    apart = vectors[pairs[0]] + shifts - vectors[pairs[1]]
+    return np.linalg.norm(vectors, axis=1), np.linalg.norm(apart, axis=1)

@@ -76,7 +76,7 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     if seen.ratios[-1] <= ROUNDING:
         return Estimate(0.0, nothing, nothing, seen.n_nulls(ROUNDING), seen)
     k = int(np.sum(seen.values[-MOST_TOGETHER:] <= TOGETHER * seen.values[-1]))
-    motions = seen.motions
+    motions = sight.steps(here, seen)
     turns = sight.turns(here, seen.motions[:, -k:])
     gradient = motions @ (motions.T @ (turns[-1] @ seen.responses[:, -1]))
     distance, best, together = np.inf, nothing.ravel(), 0

@@ -73,10 +73,10 @@ def _starts(
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Where searches begin, and how many values are to vanish."""
     start = sight.point.vectors.ravel()
-    limits = bounds.limits(start, sight.descriptor.cutoff)
+    limits = sight.limits(bounds, start)
     yield from ((start, block) for block in (1, 2, 3))
     rng = np.random.default_rng(seed)
-    motions = sight.motions(start)
+    motions = sight.steps(start)
     for kick in range(kicks):
         shift = rng.normal(size=motions.shape[1])
         shift *= spread * LENGTHS[kick % len(LENGTHS)] / max(float(np.linalg.norm(shift)), 1e-300)

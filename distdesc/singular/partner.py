@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.congruence import misfit
 from distdesc.singular.ladder import alike
-from distdesc.singular.point import Point, moved
+from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight, complement
 
 SEPARATIONS = (0.2, 0.12, 0.06, 0.03, 0.015, 0.008)
@@ -126,7 +126,7 @@ def _equalised(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """Ends with equal fingerprints near ``middle + half`` and ``middle - half``; None if none."""
     start = sight.point.vectors.ravel()
-    limits = bounds.limits(start, sight.descriptor.cutoff)
+    limits = sight.limits(bounds, start)
     middles = sight.motions(start)
     halves = middles @ complement(middles.T @ half[:, None] / np.linalg.norm(half))
     n, damping = middles.shape[1], 0.0
@@ -158,7 +158,7 @@ def _equalised(
 
 def _difference(sight: Sight, ends: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Difference of the fingerprints of two ends, and their length."""
-    one, other = sight.descriptor.compute(moved(sight.point, ends))
+    one, other = sight.features(ends)
     return one - other, max(float(np.linalg.norm(one)), 1e-300)
 
 

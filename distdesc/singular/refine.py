@@ -105,8 +105,8 @@ def _advance(
 ) -> tuple[NDArray[np.float64], Singular, float] | None:
     """Take a step that lessens the residual; None if there is none."""
     start, here = places
-    limits = bounds.limits(start, sight.descriptor.cutoff)
-    motions = seen.motions
+    limits = sight.limits(bounds, start)
+    motions = sight.steps(here, seen)
     matrix, slope = linear_model(seen, sight.turns(here, seen.motions[:, -k:]), motions)
     for _ in range(SHRINKINGS):
         step = newton_step(matrix, slope, damping)

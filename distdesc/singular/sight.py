@@ -1,4 +1,4 @@
-"""What a fingerprint sees of the motions of one environment, to first order and beyond."""
+"""What a fingerprint sees of the motions of one row, to first order and beyond."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.elements import symbol_of
-from distdesc.singular.motions import trivial_motions
-from distdesc.singular.point import Point, moved
+from distdesc.singular.bounds import Bounds, Limits
+from distdesc.singular.point import Point
+from distdesc.singular.subject import NEIGHBOURHOOD, Subject
 
 STEP = 1e-4
 """In Å: of central differences of the Jacobian; both its errors are then about 1e-8."""
@@ -67,44 +68,99 @@ class Singular:
 @dataclass(frozen=True)
 class Sight:
     """
-    A descriptor that looks at one environment, whose neighbours move.
+    A descriptor that looks at one environment, or structure, whose atoms move.
 
     Parameters
     ----------
     descriptor : Descriptor
         The map; see `focused`.
     point : Point
-        Which neighbours.
+        Which neighbours, or atoms.
     allowed : ndarray, shape (3 n, a), float64, optional
         Orthonormal motions that are looked at, such as the totally symmetric ones; all if None.
+    subject : Subject
+        Whether the atoms are neighbours of a centre or those of a structure.
+    paths : ndarray, shape (3 n, p), float64, optional
+        Orthonormal motions along which a search may go, if these are others: a motion that keeps
+        the symmetry of a structure is seen, but not only such motions are seen by its atoms.
     """
 
     descriptor: Descriptor
     point: Point
     allowed: NDArray[np.float64] | None = None
+    subject: Subject = NEIGHBOURHOOD
+    paths: NDArray[np.float64] | None = None
 
     def motions(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """
-        Orthonormal motions other than rotations.
+        Orthonormal motions other than trivial ones.
 
         Parameters
         ----------
         coordinates : ndarray, shape (3 n,), float64
-            Where the neighbours are, in Å.
+            Where the atoms are, in Å.
 
         Returns
         -------
         ndarray, shape (3 n, d), float64
-            Of what is allowed, what is orthogonal to what of the rotations is allowed.
+            Of what is allowed, what is orthogonal to what of the trivial motions is allowed.
         """
-        trivial = trivial_motions(coordinates.reshape(-1, 3), "rotations")
-        if self.allowed is None:
-            return complement(trivial)
-        return self.allowed @ complement(self.allowed.T @ trivial)
+        return self._within(self.allowed, coordinates)
+
+    def steps(
+        self, coordinates: NDArray[np.float64], seen: Singular | None = None
+    ) -> NDArray[np.float64]:
+        """
+        Orthonormal motions along which a search may go on.
+
+        Parameters
+        ----------
+        coordinates : ndarray, shape (3 n,), float64
+            Where the atoms are, in Å.
+        seen : Singular, optional
+            What is seen there, if known.
+
+        Returns
+        -------
+        ndarray, shape (3 n, p), float64
+            Those that are looked at, unless there are `paths`.
+        """
+        if self.paths is not None:
+            return self._within(self.paths, coordinates)
+        return self.motions(coordinates) if seen is None else seen.motions
+
+    def limits(self, bounds: Bounds, start: NDArray[np.float64]) -> Limits:
+        """
+        Limits of a search that begins somewhere.
+
+        Parameters
+        ----------
+        bounds : Bounds
+            In general.
+        start : ndarray, shape (3 n,), float64
+            In Å.
+        """
+        return self.subject.limits(bounds, start, self.descriptor.cutoff)
+
+    def features(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Fingerprints with the atoms in several places.
+
+        Parameters
+        ----------
+        coordinates : ndarray, shape (k, 3 n), float64
+            In Å.
+
+        Returns
+        -------
+        ndarray, shape (k, n_features), float64
+            One row a place.
+        """
+        return self.subject.features(self.descriptor, self.point, coordinates)
 
     def jacobians(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """
-        Jacobians with the neighbours in several places.
+        Jacobians with the atoms in several places.
 
         Parameters
         ----------
@@ -116,8 +172,7 @@ class Sight:
         ndarray, shape (k, 3 n, n_features), float64
             In features per Å.
         """
-        found = self.descriptor.jacobian(moved(self.point, coordinates))
-        return found.reshape(*coordinates.shape, found.shape[2])
+        return self.subject.jacobians(self.descriptor, self.point, coordinates)
 
     def singular(self, coordinates: NDArray[np.float64]) -> Singular:
         """
@@ -126,7 +181,7 @@ class Sight:
         Parameters
         ----------
         coordinates : ndarray, shape (3 n,), float64
-            Where the neighbours are, in Å.
+            Where the atoms are, in Å.
         """
         return decomposed(self.jacobians(coordinates[None])[0], self.motions(coordinates))
 
@@ -142,7 +197,7 @@ class Sight:
         Parameters
         ----------
         coordinates : ndarray, shape (3 n,), float64
-            Where the neighbours are, in Å.
+            Where the atoms are, in Å.
         motions : ndarray, shape (3 n, k), float64
             Unit motions.
 
@@ -156,6 +211,12 @@ class Sight:
         k = len(shifts)
         found: NDArray[np.float64] = (both[:k] - both[k:]) / (2 * STEP)
         return found
+
+    def _within(
+        self, some: NDArray[np.float64] | None, coordinates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        trivial = self.subject.trivial(coordinates)
+        return complement(trivial) if some is None else some @ complement(some.T @ trivial)
 
 
 def complement(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

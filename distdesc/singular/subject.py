@@ -1,0 +1,123 @@
+"""What the positions of a point are those of: neighbours of a centre, or atoms of a structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.singular.bounds import Bounds, Limits
+from distdesc.singular.motions import ROTATIONS, trivial_motions
+from distdesc.singular.point import Point, moved
+
+
+class Subject(Protocol):
+    """Features of a row as a function of its positions, whatever the row is of."""
+
+    def features(
+        self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """
+        Features with the positions in several places.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+            The map of environments.
+        point : Point
+            Which atoms.
+        coordinates : ndarray, shape (k, 3 n), float64
+            Where they are, in Å.
+
+        Returns
+        -------
+        ndarray, shape (k, n_features), float64
+            One row a place.
+        """
+        ...
+
+    def jacobians(
+        self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """
+        Derivatives of `features` by the positions.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+            The map of environments.
+        point : Point
+            Which atoms.
+        coordinates : ndarray, shape (k, 3 n), float64
+            Where they are, in Å.
+
+        Returns
+        -------
+        ndarray, shape (k, 3 n, n_features), float64
+            In features per Å.
+        """
+        ...
+
+    def trivial(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Motions that never change any feature.
+
+        Parameters
+        ----------
+        coordinates : ndarray, shape (3 n,), float64
+            In Å.
+
+        Returns
+        -------
+        ndarray, shape (3 n, k), float64
+            Orthonormal columns.
+        """
+        ...
+
+    def limits(self, bounds: Bounds, start: NDArray[np.float64], cutoff: float) -> Limits:
+        """
+        Where a search that begins somewhere may go.
+
+        Parameters
+        ----------
+        bounds : Bounds
+            In general.
+        start : ndarray, shape (3 n,), float64
+            In Å.
+        cutoff : float
+            Of the descriptor, in Å.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Neighbours of one centre, which is at the origin and stays there."""
+
+    def features(
+        self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See Subject.features."""
+        return descriptor.compute(moved(point, coordinates))
+
+    def jacobians(
+        self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See Subject.jacobians."""
+        found = descriptor.jacobian(moved(point, coordinates))
+        return found.reshape(*coordinates.shape, found.shape[2])
+
+    def trivial(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See Subject.trivial."""
+        return trivial_motions(coordinates.reshape(-1, 3), ROTATIONS)
+
+    def limits(self, bounds: Bounds, start: NDArray[np.float64], cutoff: float) -> Limits:
+        """See Subject.limits."""
+        return bounds.limits(start, cutoff)
+
+
+NEIGHBOURHOOD = Neighbourhood()
+"""There is only one."""
