@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError, StoreError
 from distdesc.report.reader import Run
-from distdesc.report.singular import NAMES, row_dicts
+from distdesc.report.singular_records import NAMES, row_dicts
 from distdesc.report.singular_rows import Rows, blocks, stage_of
 from distdesc.schema import RowKind
 from distdesc.structures.records import write_extxyz
@@ -67,7 +67,8 @@ def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
     CampaignError
         If the suffix is another.
     StoreError
-        If nothing was looked at closely, or an object of the store is damaged.
+        If nothing was looked at closely or nothing was flagged, or an object of the store is
+        damaged.
     """
     if output.suffix not in SUFFIXES:
         raise CampaignError(
@@ -87,7 +88,16 @@ def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
         for structure, arrays in _frames(run, stage, *rows):
             write_extxyz(file, structure, arrays)
             n += 1
+    if not n:
+        raise StoreError(
+            f"there is nothing to export: {_nothing(stage)} was found in structures {start}:{stop}"
+        )
     return n
+
+
+def _nothing(stage: str) -> str:
+    """What a run has none of that has nothing to export."""
+    return "no flagged environment" if stage == "singular" else "no environment with neighbours"
 
 
 def _frames(

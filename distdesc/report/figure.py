@@ -53,7 +53,7 @@ def write_figure(run: Run, output: Path) -> None:
     found = summarise_decoding(run)
     if found is None or not found.total.known:
         raise StoreError(
-            f"{run.path} has nothing to draw: no decoded structures whose true atoms are known"
+            "there is nothing to draw: no decoded structures whose true atoms are known"
         )
     # Not through pyplot, whose global state belongs to the user's program.
     figure = Figure(figsize=(13, 4.4), layout="constrained")

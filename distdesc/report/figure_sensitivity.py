@@ -58,7 +58,7 @@ def write_sensitivity_figure(run: Run, output: Path) -> None:
     """
     found = summarise_sensitivity(run)
     if found is None or not found.rows or not found.verdicts:
-        raise StoreError(f"{run.path} has nothing to draw: no environment, or nothing was varied")
+        raise StoreError("there is nothing to draw: no environment, or nothing was varied")
     across = min(3, len(found.verdicts))
     down = -(-len(found.verdicts) // across)
     figure = canvas(output, max(7.0, 4.4 * across), 3.9 * down + 0.6)

@@ -65,7 +65,7 @@ def write_singular_figure(run: Run, output: Path) -> None:
     rows = all_rows(run, stage, NAMES) if stage is not None else None
     if stage is None or rows is None or not np.isfinite(rows.seen_least).any():
         what = "row" if stage is None else _row(stage, run)
-        raise StoreError(f"{run.path} has nothing to draw: no {what} shows a motion")
+        raise StoreError(f"there is nothing to draw: no {what} shows a motion")
     near = bool(np.isfinite(rows.distances).any())
     figure = canvas(output, 13 if near else 6.5, 4.6)
     panels: Any = figure.subplots(1, 3 if near else 1, width_ratios=(5, 4, 5) if near else None)

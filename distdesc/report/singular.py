@@ -1,16 +1,16 @@
-"""What a run found out about singular points: a census, the extremes, and row by row."""
+"""What a run found out about singular points: a census, and both ends of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distdesc.report.reader import Run
+from distdesc.report.singular_ends import seen_best, seen_least, without
+from distdesc.report.singular_records import NAMES, row_dicts, singular_rows
 from distdesc.report.singular_rows import (
     NOT_TOLD,
     Rows,
@@ -22,24 +22,11 @@ from distdesc.report.singular_rows import (
 from distdesc.schema import RowKind
 from distdesc.singular.search import distinct
 
-NAMES = (
-    "s_min", "s_max", "ratio", "n_nulls", "symmetry_nulls", "point_group", "s_min_symmetric",
-    "kind", "flagged", "number", "d_est", "distance", "point_group_there", "reason",
-    "pair_residual", "pair_misfit",
-)  # fmt: skip
-"""Columns that are read, of those that the stage has."""
-
 MOST = 10
 """Environments that are listed at either end."""
 
-ALL_OF_IT = 1e-9
-"""A row whose least seen motion is nearly its most seen one has only one to see."""
-
-AS_IT_SHOULD_BE = ("cutoff", "symmetry")
-"""
-Kinds that are not listed among the blindest: neighbours about to fade are to be seen little, and
-so are motions that break a symmetry, or nearly.
-"""
+FLAG_RATIO = 1e-3
+"""From which ratio on nothing is wrong with a row, unless the stage has another ``flag_ratio``."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +57,16 @@ class SingularSummary:
     by_point_group : dict of str to dict of str to int
         The same for each point group.
     points : dict of str to int
-        Of a search: different singular points that were found, by kind.
+        Of a search: different singular points that were found, by kind. Where there are as many
+        as starts, they are of families: not isolated, but the places that starts happen to reach.
+    points_by_point_group : dict of str to dict of str to int
+        Of a search: starts that led to a point of each point group, by kind.
     pairs : int
         Degenerate pairs that were found.
     blindest, most_sensitive : list of dict
-        Rows whose least seen motion is seen least and most, relative to the most seen one; of a
-        search, those with the nearest singular point. Blind by symmetry or near the cutoff does
-        not count.
+        Rows whose least seen motion is seen least and most, relative to the most seen one, each
+        for as many that are ``alike``; of a search, the starts with the nearest singular point.
+        Which rows count is up to `seen_least` and `seen_best`; none is in both lists.
     """
 
     stage: str
@@ -90,6 +80,7 @@ class SingularSummary:
     by_element: dict[str, dict[str, int]]
     by_point_group: dict[str, dict[str, int]]
     points: dict[str, int]
+    points_by_point_group: dict[str, dict[str, int]]
     pairs: int
     blindest: list[dict[str, Any]]
     most_sensitive: list[dict[str, Any]]
@@ -120,16 +111,21 @@ def summarise_singular(run: Run, most: int = MOST) -> SingularSummary | None:
         return None
     counts: Counter[str] = Counter()
     kinds: Counter[tuple[str, str, str]] = Counter()
-    ends: dict[bool, Rows | None] = {False: None, True: None}
+    own: list[dict[str, Any]] = run.plan.campaign["stage"]
+    settings = next(s for s in own if s["name"] == stage)
+    least: Rows | None = None
+    best: Rows | None = None
     for rows in blocks(run, stage, NAMES):
         counts.update(_counts(rows))
         keys = zip(rows.elements, rows["point_group"].astype("U8"), rows.kinds, strict=True)
         kinds.update((e, str(g), str(k)) for e, g, k in keys)
-        for high in ends:
-            ends[high] = _extremes([ends[high], rows], most, high)
-    own: list[dict[str, Any]] = run.plan.campaign["stage"]
-    settings = next(s for s in own if s["name"] == stage)
+        least = seen_least([least, rows], most)
+        # as many more as may be among the others
+        best = seen_best([best, rows], 2 * most, settings.get("flag_ratio", FLAG_RATIO))
+    if least is not None and best is not None:
+        best = without(best, least).take(slice(most))
     order = (*kind_names(run), NOT_TOLD)
+    found, groups = _points(run, order) if stage == "search" else ({}, {})
     return SingularSummary(
         stage=stage,
         map=str(settings.get("map", "env")),
@@ -139,9 +135,10 @@ def summarise_singular(run: Run, most: int = MOST) -> SingularSummary | None:
         kinds=_by(kinds, None, order).get("", {}),
         by_element={k: v for k, v in _by(kinds, 0, order).items() if k},
         by_point_group=_by(kinds, 1, order),
-        points=_points(run, order) if stage == "search" else {},
-        blindest=_listed(ends[False]),
-        most_sensitive=_listed(ends[True]),
+        points=found,
+        points_by_point_group=groups,
+        blindest=_listed(least),
+        most_sensitive=_listed(best),
     )  # fmt: skip
 
 
@@ -173,99 +170,20 @@ def _by(
     }
 
 
-def _points(run: Run, order: tuple[str, ...]) -> dict[str, int]:
-    """Different singular points among those that a search found."""
-    rows = all_rows(run, "search", ("kind", "distance", "point_fingerprint"))
+def _points(run: Run, order: tuple[str, ...]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Different singular points among those that a search found, and all by point group."""
+    names = ("kind", "distance", "point_fingerprint", "point_group_there")
+    rows = all_rows(run, "search", names)
     found = rows.take(np.isfinite(rows["distance"]))
     first = distinct(found["point_fingerprint"]) == np.arange(len(found))
-    names = Counter(found.take(first).kinds.tolist())
-    return {kind: names[kind] for kind in order if names[kind]}
-
-
-def _extremes(parts: list[Rows | None], most: int, high: bool) -> Rows:
-    """Rows at one end among some that are kept and new ones."""
-    known = [part for part in parts if part is not None]
-    columns = {k: np.concatenate([p[k] for p in known]) for k in known[0].columns}
-    rows = Rows(known[0].run, known[0].stage, np.concatenate([p.row for p in known]), columns)
-    seen = rows.seen_least
-    if high:
-        rows = rows.take((seen < 1 - ALL_OF_IT) & (rows.stage != "search"))
-        return rows.take(np.argsort(-rows.seen_least, kind="stable")[:most])
-    rows = rows.take((seen < 1 - ALL_OF_IT) & ~np.isin(rows.kinds, AS_IT_SHOULD_BE))
-    if rows.stage == "search":
-        return rows.take(np.argsort(rows.distances, kind="stable")[:most])
-    # zeros differ by rounding only: of these, the row comes first
-    return rows.take(np.lexsort((rows.row, np.maximum(rows.seen_least, 1e-12)))[:most])
+    different = Counter(found.take(first).kinds.tolist())
+    groups = found["point_group_there"].astype("U8")
+    kinds = Counter(("", str(g), str(k)) for g, k in zip(groups, found.kinds, strict=True))
+    return {kind: different[kind] for kind in order if different[kind]}, _by(kinds, 1, order)
 
 
 def _listed(rows: Rows | None) -> list[dict[str, Any]]:
     return [] if rows is None else list(row_dicts(rows))
-
-
-def row_dicts(rows: Rows) -> Iterator[dict[str, Any]]:
-    """
-    What is known of each row, JSON-compatible.
-
-    Parameters
-    ----------
-    rows : Rows
-        Some of a run.
-
-    Yields
-    ------
-    dict
-        Of one row; null where something is not known, or was not asked for.
-    """
-    structures, atoms = rows.places()
-    kinds, seen, elements = rows.kinds, rows.seen_least, rows.elements
-    found = "distance" in rows.columns
-    for k in range(len(rows)):
-        yield {
-            "structure": int(structures[k]),
-            "atom": None if atoms is None else int(atoms[k]),
-            "element": elements[k] or None,
-            "point_group": str(rows["point_group"][k]),
-            **_nulls(rows, k),
-            "kind": None if kinds[k] == NOT_TOLD else str(kinds[k]),
-            "seen_least": _finite(seen[k]),
-            "d_est_angstrom": _number(rows, "d_est", k),
-            **(_found(rows, k) if found else {}),
-        }
-
-
-def _nulls(rows: Rows, k: int) -> dict[str, Any]:
-    if rows.stage == "search":
-        return {}
-    return {
-        "nulls": int(rows["n_nulls"][k]),
-        "symmetry_nulls": int(rows["symmetry_nulls"][k]),
-        **{name: _number(rows, name, k) for name in ("s_min", "s_max", "s_min_symmetric")},
-        "flagged": bool(rows["flagged"][k] == 1),
-    }
-
-
-def _found(rows: Rows, k: int) -> dict[str, Any]:
-    """What a close look has told."""
-    return {
-        "distance_angstrom": _number(rows, "distance", k),
-        "point_group_there": str(rows["point_group_there"][k]) or None,
-        "pair_misfit_angstrom": _number(rows, "pair_misfit", k),
-        "reason": str(rows["reason"][k]) or None,
-    }
-
-
-def singular_rows(run: Run) -> Iterator[dict[str, Any]]:
-    """
-    What is known of each row of a run; see `row_dicts`.
-
-    Parameters
-    ----------
-    run : Run
-        With the stage ``singular`` or ``search``.
-    """
-    stage = stage_of(run)
-    for rows in blocks(run, stage, NAMES) if stage else ():
-        yield from row_dicts(rows)
 
 
 def singular_json(run: Run) -> dict[str, Any]:
@@ -285,12 +203,3 @@ def singular_json(run: Run) -> dict[str, Any]:
             {"structure": k, "reason": v} for k, v in sorted(run.quarantined().items())
         ],
     }
-
-
-def _number(rows: Rows, name: str, k: int) -> float | None:
-    values: NDArray[Any] | None = rows.columns.get(name)
-    return None if values is None else _finite(values[k])
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -106,13 +106,13 @@ class Rows:
             return self.row, None
         return self.run.locate(self.row)
 
-    def take(self, keep: NDArray[Any]) -> Rows:
+    def take(self, keep: NDArray[Any] | slice) -> Rows:
         """
         Some of these rows.
 
         Parameters
         ----------
-        keep : ndarray, int64 or bool
+        keep : ndarray, int64 or bool, or slice
             Which.
         """
         chosen = {name: values[keep] for name, values in self.columns.items()}

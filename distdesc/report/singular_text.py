@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,12 @@ TITLES = {
     "sum": "structures by kind, seen by the fingerprint summed over their atoms",
     "stack": "structures by kind, seen by the fingerprints of all their atoms",
 }
+
+LEAST = {
+    "singular": "seen least, unless the cutoff or a more symmetric place nearby explains it",
+    "search": "nearest to a singular point that is not one by symmetry",
+}
+"""What is listed first, by stage."""
 
 CHAIN = "chain"
 """What has no point group here: a structure with one periodic direction."""
@@ -50,12 +57,16 @@ def singular_table(found: SingularSummary) -> Group:
     shown = dict(list(found.by_point_group.items())[:GROUPS])
     what = "group of start" if found.stage == "search" else "group"
     parts += [_title(title), _census(what, shown, found.kinds, columns, group=True)]
+    if found.points_by_point_group:
+        led = _led(found)
+        points = dict(list(found.points_by_point_group.items())[:GROUPS])
+        parts.append(_title("singular points by their point group"))
+        parts.append(_census("group", points, led, list(led), group=True))
     facts = facts_table("")
     for name, value in _facts(found):
         facts.add_row(name, Text(value))
     parts.append(facts)
-    near = "nearest to a singular point" if found.stage == "search" else "seen least"
-    parts += _ends(f"{near}, other than by symmetry or the cutoff", found.blindest)
+    parts += _ends(LEAST[found.stage], found.blindest)
     parts += _ends("seen best", found.most_sensitive)
     return Group(*parts)
 
@@ -94,8 +105,7 @@ def _cells(kinds: Mapping[str, int], columns: Sequence[str]) -> list[str]:
 
 def _facts(found: SingularSummary) -> list[tuple[str, str]]:
     if found.stage == "search":
-        parts = ", ".join(f"{n:,} {kind}" for kind, n in found.points.items())
-        facts = [("different points", parts or "none")]
+        facts = [("different points", _points(found))]
     else:
         facts = [("nulls beyond symmetry", _share(found.beyond_symmetry, found.rows)),
                  ("flagged", _share(found.flagged, found.rows))]  # fmt: skip
@@ -105,6 +115,23 @@ def _facts(found: SingularSummary) -> list[tuple[str, str]]:
         what = "two different environments with one fingerprint"
         facts.append(("degenerate pairs", f"{found.pairs:,}: {what}"))
     return facts
+
+
+def _points(found: SingularSummary) -> str:
+    """How many of the points of a search are different, of each kind, and what that means."""
+    led = _led(found)
+    words = ", ".join(f"{n:,} of {led[kind]:,} {kind}" for kind, n in found.points.items())
+    if 2 * sum(found.points.values()) > sum(led.values()) > 1:  # isolated ones come again and again
+        words += "; they form families, of which starts reach different places"
+    return words or "none"
+
+
+def _led(found: SingularSummary) -> Counter[str]:
+    """Starts that led to a singular point, by its kind."""
+    led = Counter[str]()
+    for kinds in found.points_by_point_group.values():
+        led.update(kinds)
+    return led
 
 
 def _ends(title: str, rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
@@ -120,12 +147,16 @@ def _ends(title: str, rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]
     for name in [*names, *(["away, Å"] if far else [])]:
         table.add_column(name, justify="right")
     table.add_column("kind", no_wrap=True)
+    many = any(row["alike"] > 1 for row in rows)
+    if many:
+        table.add_column("alike", justify="right")
     for row in rows:
         who = [str(row["atom"]), row["element"]] if atoms else []
         cells = [f"{row['structure']:,}", *who, _group(row["point_group"])]
         cells += [str(row["nulls"]), str(row["symmetry_nulls"])] if nulls else []
         cells += [_number(row["seen_least"]), *([_distance(row)] if far else [])]
-        table.add_row(*cells, row["kind"] or "flagged")
+        cells += [row["kind"] or "flagged", *([f"{row['alike']:,}"] if many else [])]
+        table.add_row(*cells)
     return [_title(title), table]
 
 

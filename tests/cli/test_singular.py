@@ -18,8 +18,10 @@ import distdesc
 from distdesc.cli import cli, main
 from distdesc.report.reader import open_run
 from distdesc.report.sensitivity import WITHIN
-from distdesc.report.singular import NAMES, summarise_singular
-from distdesc.report.singular_rows import all_rows
+from distdesc.report.singular import summarise_singular
+from distdesc.report.singular_ends import seen_least
+from distdesc.report.singular_records import NAMES, singular_rows
+from distdesc.report.singular_rows import all_rows, blocks
 from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight
 
@@ -120,9 +122,32 @@ def test_both_ends_are_listed_in_order_and_symmetry_is_not_blindness(rows, store
     low, high = rows["blindest"], rows["most_sensitive"]
     assert [(r["structure"], r["atom"]) for r in low[:3]] == [(2, 0), (2, 1), (4, 0)]
     everything = summarise_singular(open_run(store), most=31)
-    assert {r["kind"] for r in everything.blindest} == {"regular", "truncation", "incompleteness"}
+    assert {r["kind"] for r in everything.blindest} == {
+        "regular", "symmetry", "truncation", "incompleteness",
+    }, "what else there is to see of symmetric environments counts"  # fmt: skip
     assert [r["seen_least"] for r in high] == sorted((r["seen_least"] for r in high), reverse=True)
-    assert all(r["seen_least"] < 1 for r in high), "a single motion is no merit"
+    assert all(1e-3 < r["seen_least"] < 1 for r in high), "a single motion is no merit"
+    listed = [{(r["structure"], r["atom"]) for r in end} for end in (low, high)]
+    assert not listed[0] & listed[1], "what is seen least is not seen best"
+    hydrogens = [r for r in everything.blindest if (r["structure"], r["element"]) == (0, "H")]
+    assert [r["alike"] for r in hydrogens] == [4], "of what is the same, one is listed"
+    assert sum(r["alike"] for r in everything.blindest) == 30, "one has a single motion"
+
+
+def test_what_a_symmetric_place_nearby_explains_is_not_listed(store):
+    (block,) = blocks(open_run(store), "singular", NAMES)
+    symmetric = np.flatnonzero((block.kinds == "symmetry") & (block.seen_least < 0.9))[:1]
+    assert seen_least([block.take(symmetric)], 5).row.tolist() == symmetric.tolist()
+    near = block.take(symmetric)
+    near.columns["flagged"] = np.ones_like(near["flagged"])
+    assert not len(seen_least([near], 5))
+    apart = [block.take(slice(0, 3)), block.take(slice(3, None))]
+    at_once, bit_by_bit = (
+        seen_least([block], 9),
+        seen_least([seen_least(apart[:1], 9), apart[1]], 9),
+    )
+    assert at_once.row.tolist() == bit_by_bit.row.tolist()
+    assert at_once["alike"].tolist() == bit_by_bit["alike"].tolist()
 
 
 def test_a_report_is_for_people_and_draws(store, tmp_path):
@@ -174,6 +199,13 @@ def test_export_takes_structures_and_refuses_what_was_not_looked_at(store, tmp_p
     assert fail(capsys, "export", screened, "-o", tmp_path / "a.xyz")[0] == 4
     code, message = fail(capsys, "export", store, "-o", tmp_path / "a.npz")
     assert (code, "must end in .xyz, .extxyz for singular points, got .npz" in message) == (2, True)
+
+
+def test_nothing_is_exported_and_said_so_where_nothing_is_flagged(store, tmp_path, capsys):
+    code, message = fail(capsys, "export", store, "-o", tmp_path / "a.xyz", "--structures", "0:2")
+    assert code == 4
+    assert "no flagged environment was found in structures 0:2" in message
+    assert not list(tmp_path.iterdir())
 
 
 def test_whole_structures_have_nulls_but_no_kinds_beyond_symmetry():
@@ -261,6 +293,7 @@ def test_a_figure_without_a_motion_that_is_seen_is_refused(files, capsys):
     code, message = fail(capsys, "singular", files / "silicon.xyz", *SMALL, "--map", "sum",
                          "--figure", files / "silicon.png")  # fmt: skip
     assert (code != 0, "no structure shows a motion" in message) == (True, True), message
+    assert "/tmp" not in message, "nobody has heard of that store"
 
 
 def test_chains_which_have_no_point_group_are_called_so(files):
@@ -352,6 +385,10 @@ def test_a_grid_is_judged_by_the_number_of_features(tmp_path):
     assert "n_max 2, l_max 3" in text
 
 
+def all_starts(store) -> list[dict]:
+    return list(singular_rows(open_run(store)))
+
+
 def test_a_search_is_reported_by_the_points_it_found(tmp_path):
     job = tmp_path / "search.toml"
     text = (ROOT / "jobs" / "singular-search.toml").read_text()
@@ -364,9 +401,12 @@ def test_a_search_is_reported_by_the_points_it_found(tmp_path):
     found = json.loads(call("report", store, "--json"))["singular"]
     assert (found["stage"], found["rows"]) == ("search", 9)
     assert sum(found["points"].values()) <= 9
+    led = [n for kinds in found["points_by_point_group"].values() for n in kinds.values()]
+    assert sum(led) == sum(r["distance_angstrom"] is not None for r in all_starts(store))
     distances = [r["distance_angstrom"] for r in found["blindest"] if r["distance_angstrom"]]
     assert distances == sorted(distances)
     text = call("report", store, "--figure", tmp_path / "search.png")
-    assert "different points" in text
+    for words in ("different points", "by their point group", "they form families"):
+        assert words in text
     assert (tmp_path / "search.png").stat().st_size > 10_000
     call("export", store, "-o", tmp_path / "search.xyz")
