@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import linear_model, newton_step
 from distdesc.singular.point import Point
-from distdesc.singular.sight import NULL, Sight, Singular, complement
+from distdesc.singular.sight import Sight, Singular, complement
 
 FLOOR = 1e-14
 """Relative singular value at which an iteration ends: rounding is not far."""
@@ -50,7 +50,7 @@ class Refined:
     @property
     def nulls(self) -> NDArray[np.float64]:
         """Orthonormal motions that the fingerprint does not see, shape (3 n, k)."""
-        return self.singular.motions[:, self.singular.ratios <= NULL]
+        return self.singular.motions[:, self.singular.ratios <= self.singular.null]
 
 
 def refine(sight: Sight, bounds: Bounds | None = None, block: int = 1) -> Refined:
@@ -90,7 +90,7 @@ def refine(sight: Sight, bounds: Bounds | None = None, block: int = 1) -> Refine
         damping *= 0.1 if gain < 0.1 else 3.0 if gain > 0.5 else 1.0
         slow = slow + 1 if gain > STALLED else 0
         taken += 1
-    converged = k > 0 and bool(seen.ratios[-k] <= NULL)
+    converged = k > 0 and bool(seen.ratios[-k] <= seen.null)
     distance = float(np.linalg.norm(here - start))
     return Refined(sight.point.at(here), seen, converged, distance, taken)
 

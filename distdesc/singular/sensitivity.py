@@ -17,7 +17,7 @@ from distdesc.errors import CampaignError
 from distdesc.singular.classify import symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point
-from distdesc.singular.sight import NULL
+from distdesc.singular.sight import null_of
 
 KIND = "descriptor"
 """Key that changes the descriptor itself, and so the body order: a name, or a table with one."""
@@ -135,7 +135,7 @@ def sensitivity(
         values = Inner(kind, point, symmetry_of(kind, point, tolerance)).values()
         if len(values):
             largest = values[0]
-            extra[k] = np.sum(values <= NULL * largest)
+            extra[k] = np.sum(values <= null_of(kind) * largest)
             ratios[k] = values[-1] / largest if largest > 0 else np.nan
     return Sensitivity(ratios, extra)
 

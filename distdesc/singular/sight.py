@@ -42,27 +42,30 @@ class Singular:
         Right singular vectors: orthonormal motions of the neighbours.
     responses : ndarray, shape (n_features, d), float64
         Left singular vectors: what the fingerprint does; zero where there are fewer features.
+    null : float
+        Values up to this, relative to the largest, are zero; see `null_of`.
     """
 
     values: NDArray[np.float64]
     motions: NDArray[np.float64]
     responses: NDArray[np.float64]
+    null: float = NULL
 
     @property
     def ratios(self) -> NDArray[np.float64]:
         """Values relative to the largest."""
         return self.values / self.values[0] if np.any(self.values) else self.values
 
-    def n_nulls(self, tolerance: float) -> int:
+    def n_nulls(self, tolerance: float | None = None) -> int:
         """
-        Count the values that are zero.
+        Count the values that are zero; all are where even the largest is.
 
         Parameters
         ----------
-        tolerance : float
-            Relative to the largest; all are zero where even the largest is.
+        tolerance : float, optional
+            Relative to the largest, if not `null`.
         """
-        return int(np.sum(self.ratios <= tolerance))
+        return int(np.sum(self.ratios <= (self.null if tolerance is None else tolerance)))
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ class Sight:
         coordinates : ndarray, shape (3 n,), float64
             Where the atoms are, in Å.
         """
-        return decomposed(self.jacobians(coordinates[None])[0], self.motions(coordinates))
+        found = decomposed(self.jacobians(coordinates[None])[0], self.motions(coordinates))
+        return replace(found, null=null_of(self.descriptor))
 
     def turns(
         self, coordinates: NDArray[np.float64], motions: NDArray[np.float64]
@@ -217,6 +221,21 @@ class Sight:
     ) -> NDArray[np.float64]:
         trivial = self.subject.trivial(coordinates)
         return complement(trivial) if some is None else some @ complement(some.T @ trivial)
+
+
+def null_of(descriptor: Descriptor) -> float:
+    """
+    Tell up to where singular values are zero, relative to the largest.
+
+    `NULL`, unless the Jacobian of a descriptor is less exact and it says so by an attribute
+    ``jacobian_error``: the relative error up to which it hides what symmetry hides.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map.
+    """
+    return max(NULL, float(getattr(descriptor, "jacobian_error", 0.0)))
 
 
 def complement(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

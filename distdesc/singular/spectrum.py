@@ -86,6 +86,12 @@ class Spectra:
         """
         return self.values[self.offsets[k] : self.offsets[k + 1]]
 
+    def broken(self) -> NDArray[np.int64]:
+        """Rows whose Jacobian is not finite, so that nothing can be said of them."""
+        starts, ends = self.offsets[:-1], self.offsets[1:]
+        with_values = np.flatnonzero(ends > starts)
+        return with_values[np.isnan(self.values[starts[with_values]])]
+
     def summary(self, tolerance: float = NULL) -> Summary:
         """
         Smallest, largest, gap and number of nulls of every row.

@@ -16,7 +16,8 @@ from distdesc.schema import ArraySpec, RowKind
 from distdesc.singular.analysis import Options
 from distdesc.singular.cascade import screen
 from distdesc.singular.screen import MAX_NUMBERS
-from distdesc.singular.sight import NULL
+from distdesc.singular.sight import NULL, null_of
+from distdesc.singular.spectrum import Spectra
 from distdesc.singular.structure_screen import screen_structures
 from distdesc.stages.singular_rows import (
     MOST_NEIGHBOURS,
@@ -63,7 +64,8 @@ class Singular:
     keep : str
         ``"summary"`` of the singular values, or ``"full"``: all of them.
     tolerance : float
-        Singular values below this, relative to the largest, are zero.
+        Singular values below this, relative to the largest, are zero; at least what the
+        descriptor's Jacobian is exact to.
     flag_ratio : float
         Where the smallest singular value that symmetry does not make zero is below this,
         relative to the largest, an environment is looked at again; a structure is flagged.
@@ -132,6 +134,10 @@ class Singular:
         return ROW_SECONDS["closely" if self.classify else self.map]
 
     @property
+    def _null(self) -> float:
+        return max(self.tolerance, null_of(self.descriptor))
+
+    @property
     def options(self) -> Options:
         """When an environment is looked at closer."""
         return Options(
@@ -187,19 +193,23 @@ class Singular:
         with clock("kernel"), threadpool_limits(1, "blas"):
             if self.map == "env":
                 return self._environments(batch, first, last)
-            return self._structures(batch.take(np.arange(first, last)))
+            return self._structures(batch.take(np.arange(first, last)), first)
 
     def _environments(self, batch: Structures, first: int, last: int) -> dict[str, NDArray[Any]]:
         environments = build_environments(batch, first, last, self.descriptor.cutoff)
         full = self.keep == "full"
         if full or self.classify:
             _check_sizes(batch, environments)
-        found = screen(self.descriptor, environments, self.options, self.tolerance, self.classify)
+        found = screen(self.descriptor, environments, self.options, self._null, self.classify)
+        _check_finite(batch, first, found.spectra)
         columns = environment_columns(found, environments, full, self.classify)
         return {**common_columns(found), **columns}
 
-    def _structures(self, batch: Structures) -> dict[str, NDArray[Any]]:
-        found = screen_structures(self.descriptor, batch, self.map, self.options, self.tolerance)
+    def _structures(self, batch: Structures, first: int) -> dict[str, NDArray[Any]]:
+        found = screen_structures(self.descriptor, batch, self.map, self.options, self._null)
+        broken = found.spectra.broken().tolist()
+        if broken:
+            raise StructureError({first + k: "its Jacobian is not finite" for k in broken})
         columns = structure_columns(found, batch, self.keep == "full")
         return {**common_columns(found), **columns}
 
@@ -214,5 +224,16 @@ def _check_sizes(batch: Structures, environments: Environments) -> None:
             f"an environment has {counts[k]} neighbours, more than the {MOST_NEIGHBOURS} that "
             "can be stored"
         )
+    if reasons:
+        raise StructureError(reasons)
+
+
+def _check_finite(batch: Structures, first: int, spectra: Spectra) -> None:
+    """Refuse structures with an environment whose Jacobian is not finite."""
+    reasons: dict[int, str] = {}
+    for atom in (first + spectra.broken()).tolist():
+        owner = int(np.searchsorted(batch.offsets, atom, side="right")) - 1
+        place = atom - int(batch.offsets[owner])
+        reasons.setdefault(owner, f"the Jacobian of atom {place} is not finite")
     if reasons:
         raise StructureError(reasons)
