@@ -15,19 +15,19 @@ from extxyz import cextxyz
 from numpy.typing import NDArray
 
 from distdesc.errors import SourceError
+from distdesc.structures._extxyz_header import PLAIN_COLUMNS, plain_header
 from distdesc.structures.records import PARSE_ERRORS, as_results, from_atoms, is_result
 from distdesc.structures.source import Structure
 
 Geometry = tuple[list[int] | NDArray[Any], NDArray[np.float64], NDArray[np.float64], Any]
 """Atomic numbers, positions, cell with vectors as rows, periodicity."""
 
-PLAIN_COLUMNS = "species:S:1:pos:R:3"
-
 # The C parser lets integers overflow and reads logicals by rules of its own, so that columns
 # other than text and reals are left to ASE.
-_SAFE_COLUMNS = re.compile(r"(Z:I:1|species:I:1|\w+:[SR]:[1-9]\d*)(:(Z:I:1|\w+:[SR]:[1-9]\d*))*")
+_SAFE_COLUMNS = re.compile(
+    r"(Z:I:1|species:I:1|\w+:[SR]:[1-9]\d?)(:(Z:I:1|\w+:[SR]:[1-9]\d?))*", re.ASCII
+)
 _COLUMNS = re.compile(r"""^[^\n]*\n[^\n]*Properties=[\"'{\[]?([\w:]*)""")
-_LATTICE = re.compile(rb'\bLattice="([-+.\d\seE]*)"')
 _NO_POSITIONS = "no columns of positions"
 _COLUMN_NAMES = {"pos": "positions", "Z": "numbers", "charge": "charges", "species": "symbols"}
 _C_ERRORS = (cextxyz.ExtXYZError, ValueError, EOFError, MemoryError)
@@ -91,9 +91,8 @@ class FrameFile:
             If no parser can read it.
         """
         try:
-            info, columns = self._columns(start, stop, count, None)
-            self._check_integers(info.get("Lattice"), start)
-            return (*_atoms(columns), *_lattice(info))
+            columns, cell, pbc = self._header(start)
+            return (*_atoms(self._columns(start, stop, count, columns)), cell, pbc)
         except _RefusedError:
             record = self.record(start, stop, count)
             return record.numbers, record.positions, record.cell, record.pbc
@@ -135,36 +134,32 @@ class FrameFile:
         except UnicodeDecodeError:
             return data.decode("latin-1")
 
-    def _columns(
-        self, start: int, stop: int, count: int, header: str | None
-    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Header and columns as the C parser reads them, which must end where the frame does."""
+    def _header(self, start: int) -> tuple[str, NDArray[np.float64], NDArray[np.bool_]]:
+        self._bytes.seek(start)
+        self._bytes.readline()
+        found = plain_header(self._bytes.readline().rstrip(b"\r\n"))
+        if found is None:
+            raise _RefusedError("the header is not plain")
+        return found
+
+    def _columns(self, start: int, stop: int, count: int, columns: str) -> dict[str, NDArray[Any]]:
+        """
+        Columns as the C parser reads them, which must end where the frame does.
+
+        It never sees the header, of which some crash it, such as ``Properties=6``.
+        """
         if count == 0:
             raise _RefusedError("the C parser crashes on frames without atoms")
         if cextxyz.cftell(self._c) != start:
             cextxyz.cfseek(self._c, start, 0)
+        header = f"Properties={columns}"
         try:
-            n, info, columns = cextxyz.read_frame_dicts(self._c, comment=header, use_cleri=False)
+            n, _, found = cextxyz.read_frame_dicts(self._c, comment=header, use_cleri=False)
         except _C_ERRORS as error:
             raise _RefusedError(str(error)) from error
         if n != count or cextxyz.cftell(self._c) != stop:
             raise _RefusedError(f"the C parser reads another frame than the one of {count} atoms")
-        return info, columns
-
-    def _check_integers(self, lattice: Any, start: int) -> None:
-        """Refuse a lattice with integers that overflowed, which the C parser does not notice."""
-        if not isinstance(lattice, np.ndarray) or lattice.dtype.kind not in "if":
-            return
-        if np.any((lattice == np.rint(lattice)) & (lattice != 0)):
-            self._bytes.seek(start)
-            self._bytes.readline()
-            found = _LATTICE.search(self._bytes.readline())
-            try:
-                values = [float(v) for v in found[1].split()] if found else []
-            except ValueError:
-                values = []
-            if values != lattice.ravel(order="F").tolist():
-                raise _RefusedError(f"Lattice {lattice}")
+        return dict(found)
 
     def _record(self, text: str, start: int, stop: int, count: int) -> Structure:
         """Record with the header read by ASE and the columns by the C parser."""
@@ -179,7 +174,7 @@ class FrameFile:
         columns = info.pop("Properties", PLAIN_COLUMNS)
         if not isinstance(columns, str) or not _SAFE_COLUMNS.fullmatch(columns):
             raise _RefusedError(f"columns {columns}")
-        _, arrays = self._columns(start, stop, count, f"Properties={columns}")
+        arrays = self._columns(start, stop, count, columns)
         numbers, positions = _atoms(arrays)
         cell, pbc = _lattice(info)
         results: dict[str, Any] = {k: arrays.pop(k) for k in list(arrays) if is_result(k)}

@@ -175,7 +175,8 @@ class _FileScanner:
         found[:, :2] += self.base
         if n:
             self.index.add_frames(found)
-        self.after_frame = n > 0 or (self.after_frame and pos == self.pos)
+        # Without a frame, only blank lines were passed.
+        self.after_frame = n > 0 or self.after_frame
         self.pos, self.line = pos, line
         if status >= kernels.NOT_COUNT and status != kernels.END:
             self._begin_skip()

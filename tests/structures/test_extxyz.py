@@ -398,3 +398,12 @@ def test_the_awkward_files_give_structures_or_problems_but_no_crash(shared_data,
         "wrong_count.xyz",
     }  # fmt: skip
     assert_geometry_equals_records(source, index)
+
+
+@pytest.mark.parametrize("value", ["6", "-1.5", "T", '"1 2"', "{1 2}", "species:S:1:pos:R:0", ""])
+def test_columns_that_crash_the_c_parser_do_not_get_there(scanned, value):
+    source, index = scanned(f'1\nProperties={value} pbc="F F F"\nH 0 0 0\n{DIMER}')
+    for records in (False, True):
+        batch = read_all(source, index, records)
+        assert set(batch.problems) <= {0}
+        assert batch.numbers.tolist()[1:] == [7, 7]
