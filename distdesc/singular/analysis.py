@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
-from distdesc.singular.classify import Kind, symmetry_of
 from distdesc.singular.distance import Estimate, estimate
-from distdesc.singular.inner import unfaded_motions
-from distdesc.singular.look import Look, look, look_closely, pair_at
+from distdesc.singular.look import EnvironmentRow, Look, Row, look_closely, pair_at
 from distdesc.singular.nearest import nearest
 from distdesc.singular.partner import Pair
 from distdesc.singular.point import Point
-from distdesc.singular.sight import Sight, focused
+from distdesc.singular.reasons import Kind
+from distdesc.singular.sight import focused
 from distdesc.symmetry.group import Symmetry
 
 SPURIOUS = (Kind.INCOMPLETENESS, Kind.HIGHER, Kind.TRUNCATION, Kind.UNRESOLVED)
@@ -163,36 +162,52 @@ def analyse(
     """
     options = options or Options()
     descriptor = focused(descriptor, point)
-    if symmetry is None:
-        symmetry = symmetry_of(descriptor, point, options.tolerance)
-    refused = _refusal(descriptor, point)
+    return analyse_row(EnvironmentRow(descriptor, options.bounds), point, options, symmetry)
+
+
+def analyse_row(
+    row: Row, point: Point, options: Options, symmetry: Symmetry | None = None
+) -> Analysis:
+    """
+    Analyse an environment or a structure; see `analyse`.
+
+    Parameters
+    ----------
+    row : Row
+        What it is.
+    point : Point
+        Where its atoms are.
+    options : Options
+        When it is looked at closer, and how.
+    symmetry : Symmetry, optional
+        That it has within their tolerance, if known.
+    """
+    symmetry = row.symmetry(point, options.tolerance) if symmetry is None else symmetry
+    refused = row.refusal(point)
     if refused:
-        kind = Kind.UNRESOLVED if len(point) else Kind.REGULAR
+        kind = Kind.UNRESOLVED if len(point) > row.fewest else Kind.REGULAR
         return _empty(point, symmetry.name, kind, refused)
-    here = look(descriptor, point, symmetry, options.bounds)
-    point = here.point
-    within = Sight(descriptor, point, symmetry.motions()).singular(point.vectors.ravel())
-    free = Sight(descriptor, point, unfaded_motions(here.symmetry, here.faded))
-    guess = estimate(free)
+    here = row.look(point, symmetry, options.tolerance)
+    within = here.within.singular(here.point.vectors.ravel())
+    guess = estimate(here.free)
     ratio = float(within.ratios[-1]) if len(within.values) else np.nan
     start = _started(here, guess, ratio)
     if any(kind in here.found.motions for kind in SPURIOUS):
-        return _concluded(start, descriptor, here, 0.0, options)
+        return _concluded(start, row, here, 0.0, options)
     smallest = float(guess.singular.ratios[-1]) if len(guess.singular.values) else np.inf
+    fades = ratio <= options.flag_ratio or (np.isfinite(ratio) and smallest == np.inf)
     if guess.distance > options.flag_distance and smallest > options.flag_ratio:
-        return _unflagged(start, here, ratio <= options.flag_ratio or bool(np.all(here.faded)))
-    there, distance = _beside(free, here, guess.distance, options)
+        return _unflagged(start, here, bool(fades))
+    there, distance = _beside(row, here, guess.distance, options)
     if there is None:
         reason = f"no singular point was found within {options.bounds.reach:g} Å"
         return replace(start, kind=Kind.UNRESOLVED, flagged=True, reason=reason)
-    return _concluded(start, descriptor, there, distance, options)
+    return _concluded(start, row, there, distance, options)
 
 
-def _beside(
-    free: Sight, here: Look, expected: float, options: Options
-) -> tuple[Look | None, float]:
+def _beside(row: Row, here: Look, expected: float, options: Options) -> tuple[Look | None, float]:
     """Nearest singular point of those that are more symmetric, and those that a search finds."""
-    more, near = _more_symmetric(free, here, options)
+    more, near = _more_symmetric(row, here, options)
     if more is not None and near <= SURELY * expected:
         return more, near
     bounds, kicks = options.bounds, options.kicks
@@ -200,37 +215,29 @@ def _beside(
         bounds = replace(bounds, reach=min(bounds.reach, near))
         kicks = kicks if near > FAR * expected else 0
     found = nearest(
-        free, bounds, kicks, spread=min(max(expected, SHORTEST), LONGEST), seed=options.seed,
+        here.free, bounds, kicks, spread=min(max(expected, SHORTEST), LONGEST), seed=options.seed,
         enough=SURELY * expected,
     )  # fmt: skip
     if not found.converged or near <= SURELY * found.distance:
         return more, near
     n_nulls = found.nulls.shape[1]
-    return look_closely(free.descriptor, found.point, n_nulls, options.bounds), found.distance
+    return look_closely(row, found.point, n_nulls), found.distance
 
 
-def _more_symmetric(free: Sight, here: Look, options: Options) -> tuple[Look | None, float]:
+def _more_symmetric(row: Row, here: Look, options: Options) -> tuple[Look | None, float]:
     """
     Symmetric environment nearby, whose nulls make the least seen motions what they are.
 
     A search may miss it where neighbours that fade, and are held, break the symmetry.
     """
     for tolerance in NEARLY:
-        group = symmetry_of(free.descriptor, here.point, tolerance)
+        group = row.symmetry(here.point, tolerance)
         if len(group.operations) > len(here.symmetry.operations):
-            there = look(free.descriptor, here.point, group, options.bounds)
+            there = row.look(here.point, group, tolerance)
             distance = float(np.linalg.norm(there.point.vectors - here.point.vectors))
             if Kind.SYMMETRY in there.found.motions and distance <= options.bounds.reach:
                 return there, distance
     return None, np.inf
-
-
-def _refusal(descriptor: Descriptor, point: Point) -> str:
-    """Why an environment cannot be analysed; empty if it can."""
-    if not len(point):
-        return "no neighbours"
-    jacobian = Sight(descriptor, point).jacobians(point.vectors.reshape(1, -1))
-    return "" if np.all(np.isfinite(jacobian)) else "the Jacobian is not finite"
 
 
 def _empty(point: Point, group: str, kind: Kind, reason: str) -> Analysis:
@@ -264,10 +271,10 @@ def _unflagged(start: Analysis, here: Look, fades: bool) -> Analysis:
 
 
 def _concluded(
-    start: Analysis, descriptor: Descriptor, there: Look, distance: float, options: Options
+    start: Analysis, row: Row, there: Look, distance: float, options: Options
 ) -> Analysis:
     """What follows from a singular point, which may be the environment itself."""
-    pair = pair_at(descriptor, there, options.bounds) if options.pairs else None
+    pair = pair_at(there, options.bounds) if options.pairs and row.pairs else None
     return replace(
         start, kind=there.found.kind, counts=there.found.counts, flagged=True, distance=distance,
         point=there.point, group_there=there.symmetry.name,

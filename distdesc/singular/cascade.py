@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.analysis import Analysis, Options, analyse
-from distdesc.singular.classify import Kind, symmetry_of
+from distdesc.singular.classify import symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point, as_environments
+from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import NULL
 from distdesc.singular.spectrum import Spectra, Summary, environment_spectra
 from distdesc.structures.environment import Environments

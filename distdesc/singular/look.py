@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.bounds import Bounds
-from distdesc.singular.classify import Classification, Kind, classify, symmetry_of
+from distdesc.singular.classify import classify, symmetry_of
+from distdesc.singular.inner import unfaded_motions
 from distdesc.singular.partner import Pair, find_pair
 from distdesc.singular.point import Point
-from distdesc.singular.sight import NULL, Sight, Singular
+from distdesc.singular.reasons import Classification, Kind
+from distdesc.singular.sight import Sight, Singular
 from distdesc.symmetry.group import Symmetry
 
 EXACT = 1e-6
@@ -35,34 +37,147 @@ class Look:
     point : Point
         The point, exactly as symmetric as it is nearly.
     symmetry : Symmetry
-        Its symmetry, as the descriptor can tell neighbours apart.
+        Its symmetry, as the descriptor can tell its atoms apart.
     singular : Singular
-        Singular values and vectors within all motions but rotations.
+        Singular values and vectors within all motions but trivial ones.
     found : Classification
         Its null motions.
-    faded : ndarray, shape (n,), bool
-        Neighbours near the cutoff, beyond the rim.
+    within : Sight
+        What is seen of the motions that symmetry lets features see.
+    free : Sight
+        Of these, of those of atoms that do not fade near the cutoff.
     """
 
     point: Point
     symmetry: Symmetry
     singular: Singular
     found: Classification
-    faded: NDArray[np.bool_]
+    within: Sight
+    free: Sight
+
+
+class Row(Protocol):
+    """What can be looked at: an environment or a structure, wherever its atoms are."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The map of environments."""
+        ...
+
+    @property
+    def pairs(self) -> bool:
+        """Whether two points can be told to be different, so that degenerate pairs are known."""
+        ...
+
+    @property
+    def fewest(self) -> int:
+        """Atoms of a point that have nothing to be seen, and at most so many."""
+        ...
+
+    def refusal(self, point: Point) -> str:
+        """
+        Why a point cannot be looked at; empty if it can.
+
+        Parameters
+        ----------
+        point : Point
+            Where the atoms are.
+        """
+        ...
+
+    def symmetry(self, point: Point, tolerance: float) -> Symmetry:
+        """
+        Symmetry of a point, as the descriptor can tell its atoms apart.
+
+        Parameters
+        ----------
+        point : Point
+            Where the atoms are.
+        tolerance : float
+            As of `find_symmetry`, in Å.
+        """
+        ...
+
+    def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
+        """
+        Look at a point that is made exactly as symmetric as stated.
+
+        Parameters
+        ----------
+        point : Point
+            Where the atoms are.
+        symmetry : Symmetry
+            That it has nearly.
+        tolerance : float
+            How nearly, in Å.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EnvironmentRow:
+    """
+    An environment, whose neighbours move about its centre.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map; see `focused`.
+    bounds : Bounds
+        What they say of the rim counts.
+    """
+
+    descriptor: Descriptor
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @property
+    def pairs(self) -> bool:
+        """See Row.pairs."""
+        return True
+
+    @property
+    def fewest(self) -> int:
+        """See Row.fewest."""
+        return 0
+
+    def refusal(self, point: Point) -> str:
+        """See Row.refusal."""
+        return "no neighbours" if not len(point) else unseen(Sight(self.descriptor, point))
+
+    def symmetry(self, point: Point, tolerance: float) -> Symmetry:
+        """See Row.symmetry."""
+        return symmetry_of(self.descriptor, point, tolerance)
+
+    def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
+        """See Row.look."""
+        return look(self.descriptor, point, symmetry, self.bounds)
+
+
+def unseen(sight: Sight) -> str:
+    """
+    Say that a Jacobian is not finite; empty if it is.
+
+    Parameters
+    ----------
+    sight : Sight
+        Of a point with atoms.
+    """
+    jacobian = sight.jacobians(sight.point.vectors.reshape(1, -1))
+    return "" if np.all(np.isfinite(jacobian)) else "the Jacobian is not finite"
 
 
 def look(
     descriptor: Descriptor, point: Point, symmetry: Symmetry, bounds: Bounds | None = None
 ) -> Look:
     """
-    Look at a point that is made exactly as symmetric as stated.
+    Look at an environment that is made exactly as symmetric as stated.
 
     Parameters
     ----------
     descriptor : Descriptor
         The map.
     point : Point
-        The point, with at least one neighbour.
+        The environment, with at least one neighbour.
     symmetry : Symmetry
         That it has nearly; see `symmetry_of`.
     bounds : Bounds, optional
@@ -72,13 +187,14 @@ def look(
     rim = (bounds or Bounds()).rim * descriptor.cutoff
     faded = np.linalg.norm(point.vectors, axis=1) > rim
     seen = Sight(descriptor, point).singular(point.vectors.ravel())
-    nulls = seen.motions[:, seen.ratios <= NULL]
-    return Look(point, symmetry, seen, classify(descriptor, point, nulls, symmetry, faded), faded)
+    nulls = seen.motions[:, seen.ratios <= seen.null]
+    found = classify(descriptor, point, nulls, symmetry, faded)
+    within = Sight(descriptor, point, symmetry.motions())
+    free = replace(within, allowed=unfaded_motions(symmetry, faded))
+    return Look(point, symmetry, seen, found, within, free)
 
 
-def look_closely(
-    descriptor: Descriptor, point: Point, n_nulls: int, bounds: Bounds | None = None
-) -> Look:
+def look_closely(row: Row, point: Point, n_nulls: int) -> Look:
     """
     Look at a singular point that a search has found.
 
@@ -86,29 +202,25 @@ def look_closely(
 
     Parameters
     ----------
-    descriptor : Descriptor
-        The map.
+    row : Row
+        Of what.
     point : Point
         The point.
     n_nulls : int
         Null motions that it has as it is.
-    bounds : Bounds, optional
-        What they say of the rim counts.
     """
-    found = look(descriptor, point, symmetry_of(descriptor, point, EXACT), bounds)
-    if found.singular.n_nulls(NULL) >= n_nulls:
+    found = row.look(point, row.symmetry(point, EXACT), EXACT)
+    if found.singular.n_nulls() >= n_nulls:
         return found
-    return look(descriptor, point, symmetry_of(descriptor, point, ROUNDING), bounds)
+    return row.look(point, row.symmetry(point, ROUNDING), ROUNDING)
 
 
-def pair_at(descriptor: Descriptor, there: Look, bounds: Bounds | None = None) -> Pair | None:
+def pair_at(there: Look, bounds: Bounds | None = None) -> Pair | None:
     """
     Degenerate pair on either side of a point, along any of its motions that can lead to one.
 
     Parameters
     ----------
-    descriptor : Descriptor
-        The map.
     there : Look
         The point.
     bounds : Bounds, optional
@@ -119,7 +231,7 @@ def pair_at(descriptor: Descriptor, there: Look, bounds: Bounds | None = None) -
     Pair or None
         None if there is none, or no null motion is due to incompleteness.
     """
-    sight = Sight(descriptor, there.point)
+    sight = replace(there.within, allowed=None, paths=None)
     for kind in INCOMPLETE:
         for motion in there.found.motions.get(kind, np.empty((0, 0))).T:
             pair = find_pair(sight, motion, bounds)

@@ -159,7 +159,7 @@ class Sight:
         ndarray, shape (k, n_features), float64
             One row a place.
         """
-        return self.subject.features(self.descriptor, self.point, coordinates)
+        return self.subject.values(self.descriptor, self.point, coordinates)
 
     def jacobians(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.analysis import Options
 from distdesc.singular.cascade import smallest_beyond
-from distdesc.singular.classify import Kind, symmetry_of
+from distdesc.singular.classify import symmetry_of
 from distdesc.singular.point import Point
+from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import NULL
 from distdesc.singular.spectrum import Spectra, Summary, structure_spectra
 from distdesc.structures.neighbours import build_environments

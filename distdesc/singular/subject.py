@@ -17,7 +17,7 @@ from distdesc.singular.point import Point, moved
 class Subject(Protocol):
     """Features of a row as a function of its positions, whatever the row is of."""
 
-    def features(
+    def values(
         self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """
@@ -43,7 +43,7 @@ class Subject(Protocol):
         self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """
-        Derivatives of `features` by the positions.
+        Derivatives of `values` by the positions.
 
         Parameters
         ----------
@@ -97,10 +97,10 @@ class Subject(Protocol):
 class Neighbourhood:
     """Neighbours of one centre, which is at the origin and stays there."""
 
-    def features(
+    def values(
         self, descriptor: Descriptor, point: Point, coordinates: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """See Subject.features."""
+        """See Subject.values."""
         return descriptor.compute(moved(point, coordinates))
 
     def jacobians(

@@ -70,9 +70,9 @@ def class_rows(
         If there are too many tuples.
     """
     kinds = np.zeros_like(numbers) if weights is not None else numbers
-    labels = [_clustered(vectors @ vectors.T, tolerance)]
+    labels = [clustered(vectors @ vectors.T, tolerance)]
     if parity_odd and order > 2:
-        labels.append(_clustered(_triple_products(vectors), tolerance))
+        labels.append(clustered(_triple_products(vectors), tolerance))
     tuples = _tuples(len(vectors), order)
     size = np.ones(len(tuples)) if weights is None else np.prod(weights[tuples], axis=1)
     rows: NDArray[np.float64] = _summed(vectors, kinds, tuples, labels, size)
@@ -139,8 +139,22 @@ def _tuples(n: int, order: int) -> NDArray[np.int64]:
     return every
 
 
-def _clustered(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
-    """Label of each value; those closer than the tolerance to the next one share it."""
+def clustered(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
+    """
+    Label of each value; those closer than the tolerance to the next one share it.
+
+    Parameters
+    ----------
+    values : ndarray, shape (...), float64
+        In any unit.
+    tolerance : float
+        In the same.
+
+    Returns
+    -------
+    ndarray, shape (...), int64
+        Ascending with the values.
+    """
     order = np.argsort(values, axis=None)
     new = np.diff(values.ravel()[order], prepend=-np.inf) > tolerance
     labels = np.empty(values.size, dtype=np.int64)

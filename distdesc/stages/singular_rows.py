@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distdesc.schema import ArraySpec, Ragged
 from distdesc.singular.analysis import Analysis
 from distdesc.singular.cascade import Screened
-from distdesc.singular.classify import Kind
+from distdesc.singular.reasons import Kind
 from distdesc.singular.spectrum import Spectra
 from distdesc.singular.structure_screen import ScreenedStructures
 from distdesc.structures.environment import Environments

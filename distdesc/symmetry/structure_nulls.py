@@ -28,13 +28,11 @@ def expected_structure_nulls(
     """
     Null motions that the symmetry of its environments demands of a whole structure.
 
-    An environment sees the totally symmetric part of how its neighbours move beside the centre,
-    but for rotations. A stack of fingerprints sees what any environment does. In a sum, all
-    environments that an operation brings onto each other count as one, with its neighbours'
-    motions added up. With a cutoff that spans a molecule this is what `expected_nulls` finds from
-    the group of the molecule, and with a long enough one what it finds for a primitive cell. It
-    holds for short cutoffs, chains, and cells that are not primitive as well, where there is more
-    symmetry in the environments than in the whole.
+    They are what is left without trivial motions and those that it lets features see; see
+    `visible_motions`, also for the other parameters. With a cutoff that spans a molecule this is
+    what `expected_nulls` finds from the group of the molecule, and with a long enough one what it
+    finds for a primitive cell. It holds for short cutoffs, chains, and cells that are not
+    primitive as well, where there is more symmetry in the environments than in the whole.
 
     Parameters
     ----------
@@ -42,6 +40,43 @@ def expected_structure_nulls(
         Of all atoms of one structure, in their order.
     n_trivial : int
         Motions that are set aside: translations, and rotations of what is not periodic.
+    map : str
+        ``"sum"`` or ``"stack"``.
+    proper : bool
+        Whether the fingerprint tells mirror images apart.
+    symmetries : sequence of Symmetry, optional
+        Of the environments, with all operations, if they have been found already.
+    tolerance : float
+        As of `find_symmetry`, in Å.
+
+    Raises
+    ------
+    CampaignError
+        If the map is neither.
+    """
+    visible = visible_motions(environments, map, proper, symmetries, tolerance)
+    return int(visible.shape[0] - visible.shape[1]) - n_trivial
+
+
+def visible_motions(
+    environments: Environments,
+    map: str,
+    proper: bool = False,
+    symmetries: Sequence[Symmetry] | None = None,
+    tolerance: float = TOLERANCE,
+) -> NDArray[np.float64]:
+    """
+    Motions of the atoms of a structure that the symmetry of its environments lets features see.
+
+    An environment sees the totally symmetric part of how its neighbours move beside the centre,
+    but for rotations. A stack of fingerprints sees what any environment does. In a sum, all
+    environments that an operation brings onto each other count as one, with its neighbours'
+    motions added up.
+
+    Parameters
+    ----------
+    environments : Environments
+        Of all atoms of one structure, in their order.
     map : str
         ``"sum"``: fingerprints added up over the centres of each element; ``"stack"``: those of
         all centres, kept apart.
@@ -51,6 +86,11 @@ def expected_structure_nulls(
         Of the environments, with all operations, if they have been found already.
     tolerance : float
         As of `find_symmetry`, in Å.
+
+    Returns
+    -------
+    ndarray, shape (3 n, n_visible), float64
+        Orthonormal columns, orthogonal to trivial motions.
 
     Raises
     ------
@@ -70,8 +110,7 @@ def expected_structure_nulls(
         rows.append(_moved(environments, seen, members))
     motions = np.concatenate(rows).reshape(-1, 3 * n)
     # maps between environments are known as well as these are equal
-    blind = BLIND if map == "stack" else max(BLIND, 10 * tolerance)
-    return 3 * n - n_trivial - _rank(motions, blind)
+    return _spanned(motions, BLIND if map == "stack" else max(BLIND, 10 * tolerance))
 
 
 Members = list[tuple[int, NDArray[np.float64], NDArray[np.int64]]]
@@ -137,8 +176,9 @@ def _moved(
     return rows.transpose(1, 0, 2)
 
 
-def _rank(motions: NDArray[np.float64], blind: float) -> int:
-    if not len(motions):
-        return 0
+def _spanned(motions: NDArray[np.float64], blind: float) -> NDArray[np.float64]:
+    """Orthonormal columns that span some rows."""
     small = np.linalg.qr(motions, mode="r") if len(motions) > motions.shape[1] else motions
-    return int(np.sum(np.linalg.svd(small, compute_uv=False) > blind))
+    _, sizes, right = np.linalg.svd(small, full_matrices=False)
+    spanned: NDArray[np.float64] = right[: int(np.sum(sizes > blind))].T
+    return spanned

@@ -21,8 +21,8 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.errors import CampaignError
 from distdesc.singular.analysis import Options, analyse
-from distdesc.singular.classify import Kind
 from distdesc.singular.point import Point, as_environments
+from distdesc.singular.reasons import Kind
 
 
 def test_a_symmetric_molecule_is_singular_by_symmetry_alone():

@@ -25,10 +25,11 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.descriptors.radial_spectrum import RadialSpectrum
 from distdesc.elements import SYMBOLS
-from distdesc.singular.classify import Kind, classify, symmetry_of
+from distdesc.singular.classify import classify, symmetry_of
 from distdesc.singular.ladder import alike, body_order, larger, of_order
 from distdesc.singular.look import look
 from distdesc.singular.point import Point
+from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import Sight, focused
 
 
@@ -157,7 +158,9 @@ def test_neighbours_near_the_cutoff_are_a_kind_of_their_own():
     point = hydrogens(vectors)
     descriptor = PowerSpectrum(cutoff=2.0 + 1e-10, elements=("H",), n_max=6, l_max=8)
     there = look(descriptor, point, symmetry_of(descriptor, point))
-    assert there.faded.tolist() == [False] * 4 + [True]
+    free = there.free.allowed.reshape(5, 3, -1)
+    assert free.shape[2] == 12
+    assert not np.any(free[4]), "it stays where it is"
     assert there.found.counts == {Kind.CUTOFF: 3}
     assert there.found.kind is Kind.CUTOFF
     pair = drawn(rng, merged_on_axis)

@@ -7,8 +7,8 @@ import pytest
 from reference.batches import random_rotation
 from reference.families import TETRAHEDRON, drawn, hydrogens, scattered, spectrum
 
-from distdesc.singular.classify import Kind
 from distdesc.singular.point import as_environments
+from distdesc.singular.reasons import Kind
 from distdesc.singular.search import Search, distinct
 
 

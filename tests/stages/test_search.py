@@ -14,8 +14,8 @@ from distdesc.campaign import Campaign
 from distdesc.descriptors.make import descriptor
 from distdesc.engine.run import run
 from distdesc.errors import CampaignError
-from distdesc.singular.classify import Kind
 from distdesc.singular.point import as_environments
+from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import NULL, Sight, focused
 from distdesc.stages.search import SearchSingular
 from distdesc.store.rows import RowReader

@@ -1,0 +1,249 @@
+"""A whole structure that is looked at: its symmetry, what is seen of it, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distdesc.descriptors.descriptor import Descriptor
+from distdesc.errors import CampaignError
+from distdesc.singular.bounds import Bounds
+from distdesc.singular.classify import symmetry_of
+from distdesc.singular.ladder import weights_of
+from distdesc.singular.look import Look, unseen
+from distdesc.singular.point import Point
+from distdesc.singular.pooled_tuples import pooled_class_rows
+from distdesc.singular.reasons import COINCIDE, Classification, Trial, ladder_tests, sort_nulls
+from distdesc.singular.sight import Sight, complement, focused
+from distdesc.singular.whole import Whole
+from distdesc.structures.environment import Environments
+from distdesc.structures.source import Structures
+from distdesc.symmetry.crystal import find_structure_symmetry
+from distdesc.symmetry.group import Symmetry
+from distdesc.symmetry.structure_nulls import visible_motions
+
+MOST_NUMBERS = 2**27
+"""Of the Jacobians that are in memory at once; what needs more is not followed."""
+
+AT_ONCE = 16
+"""Jacobians of a structure that an estimate has in memory."""
+
+
+@dataclass(frozen=True)
+class StructureRow:
+    """
+    A structure, whose atoms move in a fixed cell, or a molecule about its centroid.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map of environments; see `focused`.
+    subject : Whole
+        What is made of their fingerprints.
+    bounds : Bounds
+        What they say of the rim counts: neighbours beyond it fade.
+    """
+
+    descriptor: Descriptor
+    subject: Whole
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @classmethod
+    def of(
+        cls, descriptor: Descriptor, one: Structures, features: str, bounds: Bounds | None = None
+    ) -> tuple[StructureRow, Point]:
+        """
+        Row of a structure, and where its atoms are.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+            The map of environments.
+        one : Structures
+            Just one, of at least an atom.
+        features : str
+            ``"sum"`` or ``"stack"``.
+        bounds : Bounds, optional
+            As of the row.
+
+        Returns
+        -------
+        row : StructureRow
+            Of the elements that occur.
+        point : Point
+            Positions in Å; those of a molecule from its centroid.
+        """
+        positions = one.positions
+        if not np.any(one.pbc[0]):
+            positions = positions - positions.mean(axis=0)
+        point = Point(positions, one.numbers, int(one.numbers[0]))
+        subject = Whole(features, one.cells[0], one.pbc[0])
+        return cls(focused(descriptor, point), subject, bounds or Bounds()), point
+
+    @property
+    def pairs(self) -> bool:
+        """See Row.pairs: of periodic structures, whether they are the same is not known."""
+        return not self.subject.n_periodic
+
+    @property
+    def fewest(self) -> int:
+        """See Row.fewest."""
+        return 1
+
+    def refusal(self, point: Point) -> str:
+        """See Row.refusal."""
+        n = len(point)
+        if self.subject.trivial(point.vectors.ravel()).shape[1] == 3 * n:
+            return "no motion but as a whole"
+        n_sums = n if self.subject.features == "stack" else len(np.unique(point.numbers))
+        numbers = AT_ONCE * 3 * n * n_sums * self.descriptor.n_features
+        if numbers > MOST_NUMBERS:
+            return f"its Jacobians have {numbers:,} numbers, more than {MOST_NUMBERS:,}"
+        return unseen(Sight(self.descriptor, point, subject=self.subject))
+
+    def symmetry(self, point: Point, tolerance: float) -> Symmetry:
+        """See Row.symmetry."""
+        n_periodic = self.subject.n_periodic
+        if n_periodic == 1:  # screws of any angle: there is no finite group to be found
+            return _none(len(point), "")
+        found = find_structure_symmetry(
+            point.vectors, point.numbers, self.subject.cell, self.subject.pbc, tolerance
+        )
+        return found.proper() if self.descriptor.parity_odd else found
+
+    def symmetrised(self, point: Point, symmetry: Symmetry) -> Point:
+        """
+        The nearest positions with exactly this symmetry, as far as the cell has it.
+
+        Parameters
+        ----------
+        point : Point
+            The structure.
+        symmetry : Symmetry
+            That it has nearly.
+        """
+        if len(symmetry.operations) == 1:
+            return point
+        if not symmetry.periodic:
+            return point.at(symmetry.symmetrised(point.vectors))
+        inverse = np.linalg.pinv(self.subject.cell * self.subject.pbc[:, None])
+        total = np.zeros_like(point.vectors)
+        for operation, images in zip(symmetry.operations, symmetry.permutations, strict=True):
+            off = point.vectors @ operation.T - point.vectors[images]
+            off -= off[0]  # but for the shift that goes with the operation, and lattice vectors
+            off -= np.rint(off @ inverse) @ (self.subject.cell * self.subject.pbc[:, None])
+            total[images] += off - off.mean(axis=0)
+        return point.at(point.vectors + total / len(symmetry.operations))
+
+    def visible(self, point: Point, tolerance: float) -> NDArray[np.float64]:
+        """
+        Motions, trivial ones aside, that the symmetry of the environments lets features see.
+
+        Parameters
+        ----------
+        point : Point
+            The structure, exactly as symmetric as it is nearly.
+        tolerance : float
+            Of the symmetry of its environments, in Å.
+
+        Returns
+        -------
+        ndarray, shape (3 n, n_visible), float64
+            Orthonormal columns.
+        """
+        near = self.subject.environments(point, self.descriptor.cutoff)
+        groups = [
+            symmetry_of(self.descriptor, Point.of(near, k), tolerance) for k in range(len(near))
+        ]
+        odd = self.descriptor.parity_odd
+        return visible_motions(near, self.subject.features, odd, groups, tolerance)
+
+    def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
+        """See Row.look."""
+        point = self.symmetrised(point, symmetry)
+        everything = Sight(self.descriptor, point, subject=self.subject)
+        coordinates = point.vectors.ravel()
+        seen = everything.singular(coordinates)
+        visible, trivial = self.visible(point, tolerance), self.subject.trivial(coordinates)
+        lasting = self.lasting(point)
+        nulls = seen.motions[:, seen.ratios <= seen.null]
+        found = self._sorted(point, nulls, visible, lasting)
+        # what is trivial here is not quite so elsewhere, where it is set aside again
+        allowed = np.hstack([visible, trivial])
+        free = allowed
+        if lasting is not None:
+            faint = complement(np.hstack([lasting, trivial]))
+            free = allowed @ complement(allowed.T @ faint)
+        paths = symmetry.motions()
+        sights = [Sight(self.descriptor, point, a, self.subject, paths) for a in (allowed, free)]
+        return Look(point, symmetry, seen, found, *sights)
+
+    def lasting(self, point: Point) -> NDArray[np.float64] | None:
+        """
+        Motions, trivial ones aside, that change distances short of the rim.
+
+        Parameters
+        ----------
+        point : Point
+            The structure.
+
+        Returns
+        -------
+        ndarray, shape (3 n, n_lasting), float64, or None
+            Orthonormal columns; None if nothing is beyond the rim.
+        """
+        near = self.subject.environments(point, self.descriptor.cutoff)
+        short = np.linalg.norm(near.vectors, axis=1) <= self.bounds.rim * self.descriptor.cutoff
+        if np.all(short):
+            return None
+        ends = np.concatenate([[0], np.cumsum(short)])[near.offsets]
+        inner = Environments(
+            ends, near.vectors[short], near.numbers[short], near.neighbours[short],
+            near.centres, near.centre_numbers,
+        )  # fmt: skip
+        groups = [_none(int(n), "") for n in np.diff(ends)]
+        return visible_motions(inner, "stack", symmetries=groups)
+
+    def _sorted(
+        self,
+        point: Point,
+        nulls: NDArray[np.float64],
+        visible: NDArray[np.float64],
+        lasting: NDArray[np.float64] | None,
+    ) -> Classification:
+        """Null motions by what makes them null."""
+        subject, descriptor = self.subject, self.descriptor
+
+        def _trials(seen_from: float) -> Iterator[Trial]:
+            slopes = (
+                lambda other: subject.jacobian(focused(other, point), point),
+                lambda order: self._complete(point, order),
+            )
+            return ladder_tests(descriptor, point, slopes, seen_from)
+
+        own = subject.jacobian(descriptor, point)
+        return sort_nulls(nulls, visible, lasting, own, _trials)
+
+    def _complete(self, point: Point, order: int) -> NDArray[np.float64] | None:
+        """Derivatives of all that correlations of an order can tell; None if that is too much."""
+        near = self.subject.environments(point, self.descriptor.cutoff)
+        weights = weights_of(self.descriptor, Point(near.vectors, near.numbers))
+        if weights is not None:
+            if weights.shape[1] > 1:
+                return None
+            weights = weights[:, 0]
+        stacked, odd = self.subject.features == "stack", self.descriptor.parity_odd
+        try:
+            rows = pooled_class_rows(near, order, stacked, odd, weights, COINCIDE)
+        except CampaignError:  # too many tuples
+            return None
+        return rows.T
+
+
+def _none(n: int, name: str) -> Symmetry:
+    """No symmetry at all, of some atoms."""
+    places = np.arange(n)
+    return Symmetry(np.eye(3)[None], places[None], places, name)
