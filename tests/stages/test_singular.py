@@ -19,7 +19,7 @@ from distdesc.engine.verify import verify
 from distdesc.errors import CampaignError, RunError, StructureError
 from distdesc.report.reader import open_run
 from distdesc.schema import RowKind
-from distdesc.singular.classify import Kind
+from distdesc.singular.reasons import Kind
 from distdesc.singular.spectrum import environment_spectra, structure_spectra
 from distdesc.stages import singular_rows
 from distdesc.stages.singular import Singular
