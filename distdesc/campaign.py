@@ -17,6 +17,7 @@ from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.job import anchored, expanded, overridden, read_job
 from distdesc.options import Execution, StoreOptions
+from distdesc.place import Place, place
 from distdesc.reduction import REDUCTIONS
 from distdesc.reduction.reduction import Reduction
 from distdesc.stages import STAGES
@@ -77,9 +78,10 @@ class Campaign:
         return tuple(s["name"] for s in self.sections["stage"])
 
     @property
-    def path(self) -> Path:
-        """Folder of the store, absolute."""
-        return Path(self.store.path).absolute()
+    def path(self) -> Place:
+        """The store; if it is a folder, absolute."""
+        found = place(self.store.path)
+        return found.absolute() if isinstance(found, Path) else found
 
     @classmethod
     def from_toml(cls, file: Path | str, overrides: Mapping[str, Any] | None = None) -> Campaign:
@@ -138,6 +140,7 @@ class Campaign:
         reduction = _reduction(data["reduction"], descriptor) if "reduction" in data else None
         stages = tuple(_stage(s, descriptor, reduction) for s in _tables(data["stage"], "stage"))
         store = _options(StoreOptions, "store", data["store"])
+        _check_place(store)
         execution = _options(Execution, "execution", data.get("execution", {}))
         limits = _options(Limits, "limits", data.get("limits", {}))
         question = str(data.get("question", ""))
@@ -204,6 +207,13 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_place(store: StoreOptions) -> None:
+    try:
+        place(store.path)
+    except CampaignError as error:
+        raise CampaignError(f"[store] {error}") from error
 
 
 def _reduction(data: Any, descriptor: Descriptor | None) -> Reduction:

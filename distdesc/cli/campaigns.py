@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from distdesc.cli.options import execution_options, overrides
+from distdesc.place import place
 
 if TYPE_CHECKING:
     from distdesc.campaign import Campaign
@@ -208,7 +208,7 @@ def _execute(campaign: Campaign, accept_versions: bool) -> None:
     begun = time.perf_counter()
     with ProgressDisplay(console) as display:
         run_campaign(campaign, [display], accept_versions)
-    path = Path(campaign.store.path)
+    path = place(campaign.store.path)
     summary = summarise(open_run(path))
     rate = display.structures / display.seconds if display.seconds else 0.0
     out = Console()

@@ -111,12 +111,14 @@ def _sections(
 def _has_fingerprints(source: str) -> bool:
     """Whether a path is a store of ours that is not one of ingested structures."""
     from distdesc.errors import StoreError
+    from distdesc.place import place
+    from distdesc.store.storage import exists
     from distdesc.store.written import plan_path, read_plan
 
-    if not plan_path(Path(source)).is_file():
+    if not exists(plan_path(place(source))):
         return False
     try:
-        stages = read_plan(Path(source)).identity["stage"]
+        stages = read_plan(place(source)).identity["stage"]
     except StoreError as error:
         raise SourceError(str(error)) from error
     return all(stage["name"] != "ingest" for stage in stages)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from distdesc.cli.store_path import StorePath
+
 if TYPE_CHECKING:
+    from distdesc.place import Place
     from distdesc.report.reader import Run
 
-STORE = click.argument("path", type=click.Path(file_okay=False, path_type=Path))
+STORE = click.argument("path", type=StorePath())
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md."
 )
@@ -48,7 +51,7 @@ def list_(kind: str | None, folder: Path) -> None:
 @STORE
 @JSON
 @click.option("--all", "everything", is_flag=True, help="All quarantined structures, not 20.")
-def status(path: Path, as_json: bool, everything: bool) -> None:
+def status(path: Place, as_json: bool, everything: bool) -> None:
     """
     Say how far a run is and what was set aside, from its store alone.
 
@@ -76,7 +79,7 @@ def status(path: Path, as_json: bool, everything: bool) -> None:
 @click.option("--features", default=12, show_default=True, help="Features to show; 0 for none.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
               help="Draw what was found, e.g. found.png.")  # fmt: skip
-def report(path: Path, as_json: bool, features: int, figure: Path | None) -> None:
+def report(path: Place, as_json: bool, features: int, figure: Path | None) -> None:
     """
     Say what a run found, what it took, and where the time went.
 
@@ -153,7 +156,7 @@ def _draw(run: Run, figure: Path) -> None:
     help="Shards of each stage to compute anew and compare bit for bit.",
 )
 @click.option("--repair", is_flag=True, help="Withdraw faulty receipts; run again after it.")
-def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
+def verify(path: Place, as_json: bool, recompute: int, repair: bool) -> None:
     """
     Check every object of a store against its receipt, and compute a sample anew.
 
@@ -188,7 +191,7 @@ def verify(path: Path, as_json: bool, recompute: int, repair: bool) -> None:
     help="File to write: .npz, .parquet, .xyz, .extxyz or .db.",
 )  # fmt: skip
 @click.option("--structures", default="", metavar="A:B", help="Structures, half-open; or one.")
-def export(path: Path, output: Path, structures: str) -> None:
+def export(path: Place, output: Path, structures: str) -> None:
     """
     Write a store's rows to a file that other programs read.
 

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from distdesc.engine.compute import rows_of_structures, run_good
@@ -28,6 +27,7 @@ from distdesc.engine.sketching import plan_of, sketch_part
 from distdesc.engine.task import run_task
 from distdesc.engine.workspace import Workspace, open_workspace
 from distdesc.errors import DistdescError
+from distdesc.place import place
 from distdesc.stages.stage import Stage
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.fits import TABLE
@@ -56,7 +56,7 @@ def _post(descriptor: int, **what: Any) -> None:
 
 
 def _work(job: dict[str, Any], post: Callable[..., None]) -> None:
-    path, task = Path(job["path"]), Task(**job["task"])
+    path, task = place(job["path"]), Task(**job["task"])
     workspace = open_workspace(path, job["digest"], reduced=job["fit"] is None)
     if job["fit"] is None:
         stage, pieces = workspace.work[task.stage].stage, [task]

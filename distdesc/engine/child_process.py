@@ -23,6 +23,7 @@ from distdesc import errors
 from distdesc.engine import child
 from distdesc.engine.plan import Task
 from distdesc.errors import RunError
+from distdesc.place import Place
 
 POLL = 0.02
 """Seconds between two looks at the memory of a child."""
@@ -67,8 +68,8 @@ class Work:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign.
     wanted : dict of str to str
@@ -81,7 +82,7 @@ class Work:
         Number of the pass and digest of its basis, if it is such a part.
     """
 
-    path: Path
+    path: Place
     digest: str
     wanted: dict[str, str]
     bounds: Bounds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from distdesc.campaign import Campaign
 from distdesc.engine.events import (
@@ -24,6 +23,7 @@ from distdesc.engine.sketching import Rows, plan_of, read_sketch
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import RunError, StoreError
+from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
 from distdesc.reduction.sketch import Sketch
@@ -42,20 +42,21 @@ from distdesc.store.fits import (
 )
 from distdesc.store.lock import ClientLock
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
+from distdesc.store.storage import exists
 from distdesc.store.written import WrittenPlan
 from distdesc.structures.index import SourceIndex
 
 log = logging.getLogger(__name__)
 
 
-def is_fitted(path: Path, plan: WrittenPlan) -> bool:
+def is_fitted(path: Place, plan: WrittenPlan) -> bool:
     """
     Whether a store has all that its stages need of a fit; what is damaged is logged.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         Its plan.
     """
@@ -78,8 +79,8 @@ class Fitter:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         Its plan.
     lock : ClientLock
@@ -90,7 +91,7 @@ class Fitter:
         Told what happens.
     """
 
-    path: Path
+    path: Place
     plan: WrittenPlan
     lock: ClientLock
     limit: int
@@ -140,7 +141,7 @@ class Fitter:
         for number in reversed(range(reduction.passes)):
             file = basis_path(self.path, number)
             try:
-                if file.exists():
+                if exists(file):
                     return number, read_arrays(file)[0]["basis"]
             except StoreError as error:
                 log.warning("%s; it is computed again", error)

@@ -16,10 +16,11 @@ from distdesc.engine.sample import plan_fit
 from distdesc.engine.scan import count_offsets
 from distdesc.engine.workspace import rebuild, version_differences
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.fits import TABLE
 from distdesc.store.layout import system_specs
-from distdesc.store.objects import replace
+from distdesc.store.storage import files, read, replace
 from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -30,14 +31,14 @@ OFFSETS = Path("offsets")
 CONSOLIDATED = "consolidated_metadata"
 
 
-def lay_out(path: Path, plan: WrittenPlan, index: SourceIndex | None) -> None:
+def lay_out(path: Place, plan: WrittenPlan, index: SourceIndex | None) -> None:
     """
     Write groups, empty arrays, offsets and shard tables: the same bytes every time.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What it is for.
     index : SourceIndex or None
@@ -85,14 +86,14 @@ def provenance(plan: WrittenPlan) -> dict[str, Any]:
     }
 
 
-def frame_faults(path: Path, plan: WrittenPlan, index: SourceIndex) -> dict[Path, str]:
+def frame_faults(path: Place, plan: WrittenPlan, index: SourceIndex) -> dict[Path, str]:
     """
     Files of the frame that are not as they were written, and how.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What it is for.
     index : SourceIndex
@@ -108,15 +109,15 @@ def frame_faults(path: Path, plan: WrittenPlan, index: SourceIndex) -> dict[Path
 
 
 def restore_frame(
-    path: Path, plan: WrittenPlan, index: SourceIndex, whole: bool = False
+    path: Place, plan: WrittenPlan, index: SourceIndex, whole: bool = False
 ) -> dict[Path, str]:
     """
     Write again what a loss of power, a deletion or a bad disk took from the frame.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What it is for.
     index : SourceIndex
@@ -148,21 +149,23 @@ def _scratch(plan: WrittenPlan, index: SourceIndex | None) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _differences(scratch: Path, path: Path, plan: WrittenPlan) -> Iterator[tuple[Path, str]]:
+def _differences(scratch: Path, path: Place, plan: WrittenPlan) -> Iterator[tuple[Path, str]]:
     """Files that should be as in another folder, and are not."""
     comparable = not version_differences(plan)
     for file in sorted(scratch.rglob("*")):
         name = file.relative_to(scratch)
         if not file.is_file():
             continue
-        if not (path / name).is_file():
+        try:
+            found = read(path / name)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             yield name, "is missing"
-        elif comparable and not _same(file, path / name, name == ROOT):
+            continue
+        if comparable and not _same(file, found, name == ROOT):
             yield name, "has other bytes than were written"
 
 
-def _same(file: Path, found: Path, root: bool) -> bool:
-    data = found.read_bytes()
+def _same(file: Path, data: bytes, root: bool) -> bool:
     if not root:
         return data == file.read_bytes()
     # The root also lists what came later, such as a projection.
@@ -176,12 +179,12 @@ def _same(file: Path, found: Path, root: bool) -> bool:
     return bool(root_now == expected and all(listed.get(k) == v for k, v in mine.items()))
 
 
-def _has_offsets(path: Path, plan: WrittenPlan) -> bool:
-    chunks = (path / OFFSETS / "c" / str(k) for k in range(ceil((plan.n_structures + 1) / BLOCK)))
-    return (path / OFFSETS / "zarr.json").is_file() and all(c.is_file() for c in chunks)
+def _has_offsets(path: Place, plan: WrittenPlan) -> bool:
+    chunks = {f"c/{k}" for k in range(ceil((plan.n_structures + 1) / BLOCK))}
+    return {"zarr.json", *chunks} <= set(files(path / OFFSETS))
 
 
-def _has_tables(path: Path, plan: WrittenPlan) -> bool:
+def _has_tables(path: Place, plan: WrittenPlan) -> bool:
     shapes = {layout.stage: (layout.n_shards, 4) for layout in plan.layouts}
     if plan.fit is not None:
         shapes[TABLE] = (plan.fit.runs, 5)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 
 from distdesc.engine.child_process import Bounds, Work, run_child
 from distdesc.engine.executors.executor import CrashError
 from distdesc.engine.plan import Task
+from distdesc.place import Place
 from distdesc.store.receipts import Receipt, read_receipt
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ CHANCES = 2
 
 
 def run_isolated(
-    path: Path,
+    path: Place,
     digest: str,
     wanted: dict[str, str],
     bounds: Bounds,
@@ -37,8 +37,8 @@ def run_isolated(
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign.
     wanted : dict of str to str

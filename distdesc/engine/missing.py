@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from distdesc.engine.events import Announced, Listener
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.store.audit import object_fault
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def missing_shards(
-    path: Path, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger, tell: Listener
+    path: Place, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger, tell: Listener
 ) -> dict[str, list[int]]:
     """
     Shards to compute, by stage; what the others quarantined is counted.
@@ -27,8 +27,8 @@ def missing_shards(
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign.
     plans : tuple of StagePlan
@@ -74,7 +74,7 @@ def missing_shards(
     return missing
 
 
-def _receipt(path: Path, plan: StagePlan, shard: int) -> Receipt | str:
+def _receipt(path: Place, plan: StagePlan, shard: int) -> Receipt | str:
     """Receipt of a shard, or why it cannot be trusted."""
     try:
         receipt = read_receipt(path, plan.layout.stage, shard)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,14 @@ from distdesc.engine.frame import lay_out, restore_frame
 from distdesc.engine.plan import StagePlan, plan_stage
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
 from distdesc.engine.sample import check_fit, plan_fit
-from distdesc.engine.scan import INDEX, UNPACKED, count_offsets, scan
+from distdesc.engine.scan import INDEX, count_offsets, scan, unpacked
 from distdesc.engine.versions import machine, versions
 from distdesc.errors import CampaignError, StoreError
+from distdesc.place import Place
 from distdesc.stages.stage import Stage
+from distdesc.store import storage
+from distdesc.store.local import PARTIAL
 from distdesc.store.lock import LOCK
-from distdesc.store.objects import PARTIAL
-from distdesc.store.objects import replace as replace_object
 from distdesc.store.written import (
     WrittenPlan,
     plan_path,
@@ -107,7 +107,7 @@ def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> Wr
         If the source cannot be read.
     """
     path = campaign.path
-    if plan_path(path).exists():
+    if storage.exists(plan_path(path)):
         plan = read_plan(path)
         check_same_campaign(campaign, plan)
         check_same_versions(path, plan, accept_versions)
@@ -120,9 +120,8 @@ def prepare(campaign: Campaign, listener: Listener, accept_versions: bool) -> Wr
 
 def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
     path = campaign.path
-    path.mkdir(parents=True, exist_ok=True)
-    replace_object(path / BEGUN, b"")
-    scan(campaign, path / UNPACKED, listener).save(path / INDEX)
+    storage.replace(path / BEGUN, b"")
+    scan(campaign, unpacked(path), listener).save(path / INDEX)
     index = SourceIndex.load(path / INDEX)
     offsets = count_offsets(index)
     stages, plans = plan_stages(campaign, index, offsets)
@@ -141,53 +140,53 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
         made={"time": time.time(), **machine()},
         fit=None if fit is None else fit.layout,
     )
-    (path / "zarr.json").unlink(missing_ok=True)
+    storage.delete(path / "zarr.json")
     lay_out(path, written, index)
     write_plan(path, written)
-    (path / BEGUN).unlink()
+    storage.delete(path / BEGUN)
     return written
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Place) -> None:
     """
     Refuse a place that is neither free nor a store of ours; nothing is changed.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
 
     Raises
     ------
     StoreError
         If something else is there.
     """
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path} is a file; choose another [store] path")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise StoreError(
-            f"{path} cannot be written: it is mounted read-only, or belongs to another user"
-        )
-    if not path.exists() or plan_path(path).exists() or (path / BEGUN).exists():
+    if isinstance(path, Path) and path.exists():
+        if not path.is_dir():
+            raise StoreError(f"{path} is a file; choose another [store] path")
+        if not os.access(path, os.W_OK):
+            raise StoreError(
+                f"{path} cannot be written: it is mounted read-only, or belongs to another user"
+            )
+    found = storage.names(path)
+    if not found or storage.exists(plan_path(path)) or storage.exists(path / BEGUN):
         return
-    if any(f for f in path.iterdir() if f.name != "run") or _leftovers(path):
+    if found != {"run"} or _leftovers(path):
         raise StoreError(
             f"{path} exists and is not a distdesc store; choose another [store] path or move it"
         )
 
 
-def _leftovers(path: Path) -> list[Path]:
+def _leftovers(path: Place) -> list[Place]:
     """What is in a store besides the lock and the mark of an unfinished creation."""
-    ours = {path / "run", path / BEGUN, path / LOCK}
-    found = {*path.iterdir(), *(path / "run").glob("*")} - ours
-    return [f for f in found if not f.name.endswith(PARTIAL)]
+    found = [path / k for k in storage.names(path) if k != "run"]
+    found += [path / "run" / k for k in storage.names(path / "run")]
+    ours = {path / BEGUN, path / LOCK}
+    return [f for f in found if f not in ours and not f.name.endswith(PARTIAL)]
 
 
-def _clear_unfinished(path: Path) -> None:
+def _clear_unfinished(path: Place) -> None:
     """Remove what an interrupted creation left; the caller holds the lock."""
     check_place(path)
     for leftover in _leftovers(path):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
+        storage.delete_folder(leftover)

@@ -13,7 +13,9 @@ from distdesc.engine.plan import StagePlan
 from distdesc.engine.prepare import plan_stages
 from distdesc.engine.sample import FitPlan, plan_fit, projected_memory, sketch_bytes
 from distdesc.engine.scan import count_offsets, scan
+from distdesc.place import Place
 from distdesc.store.receipts import done_shards
+from distdesc.store.storage import exists
 from distdesc.store.written import plan_path
 
 
@@ -125,19 +127,21 @@ def preview(campaign: Campaign) -> Preview:
         int(offsets[-1]),
         index.digest,
         plans,
-        plan_path(campaign.path).exists(),
+        exists(plan_path(campaign.path)),
         plan_fit(campaign, offsets),
         int(index.atom_counts.max(initial=0)),
     )
 
 
-def free_bytes(path: Path) -> int:
+def free_bytes(path: Place) -> int | None:
     """
-    Free space of the disk on which a store is, or would be.
+    Free space of the disk on which a store is, or would be; None of a bucket, which has no end.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store, absolute; it need not exist.
+    path : Place
+        The store, absolute; it need not exist.
     """
+    if not isinstance(path, Path):
+        return None
     return shutil.disk_usage(next(p for p in (path, *path.parents) if p.is_dir())).free

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Listener
-from distdesc.engine.scan import INDEX, UNPACKED, scan
+from distdesc.engine.scan import INDEX, scan, unpacked
 from distdesc.engine.workspace import version_differences
 from distdesc.errors import SourceError, StoreError
+from distdesc.place import Place
 from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan
 from distdesc.structures.index import SourceIndex
@@ -49,14 +49,14 @@ def check_same_campaign(campaign: Campaign, plan: WrittenPlan) -> None:
         )
 
 
-def check_same_versions(path: Path, plan: WrittenPlan, accept: bool) -> None:
+def check_same_versions(path: Place, plan: WrittenPlan, accept: bool) -> None:
     """
     Refuse to mix results of different versions in one store.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What the store was begun for.
     accept : bool
@@ -107,13 +107,13 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
     except SourceError as error:
         listener(Announced(f"{error}; indexing again"))
         index = SourceIndex(np.empty(0, np.int32), np.empty((0, 1), np.int64), "")
-    change = index.changed_file(ignoring=campaign.path / UNPACKED)
+    change = index.changed_file(ignoring=unpacked(campaign.path))
     # Unpacked copies are removed when all is done; until then they are needed.
     usable = index.changed_file() is None or is_complete(campaign.path, plan)
     if change is None and index.files and usable:
         return
     listener(Announced(f"{change or 'the source must be read again'}: comparing its content"))
-    now = scan(campaign, campaign.path / UNPACKED, listener)
+    now = scan(campaign, unpacked(campaign.path), listener)
     if now.digest != plan.source_digest:
         raise StoreError(
             f"the input of {campaign.path} has changed since it was begun: {plan.n_structures} → "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from math import floor
 from pathlib import Path
@@ -18,13 +17,14 @@ from distdesc.engine.ledger import Ledger
 from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
-from distdesc.engine.scan import INDEX, UNPACKED
+from distdesc.engine.scan import INDEX, unpacked
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import RunError
+from distdesc.place import Place
 from distdesc.store.lock import ClientLock, client_lock
-from distdesc.store.objects import remove_partials
 from distdesc.store.receipts import is_complete
+from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -95,14 +95,14 @@ def run(
     return plan
 
 
-def stage_plans(path: Path, plan: WrittenPlan) -> tuple[StagePlan, ...]:
+def stage_plans(path: Place, plan: WrittenPlan) -> tuple[StagePlan, ...]:
     """
     Plans of the stages of a store that was begun.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         Its written plan.
     """
@@ -195,7 +195,7 @@ def _execute(
             ledger.account(outcome, tell)
 
 
-def _finish(path: Path, plan: WrittenPlan, ledger: Ledger) -> None:
+def _finish(path: Place, plan: WrittenPlan, ledger: Ledger) -> None:
     if ledger.failed:
         names = ", ".join(task.key for task, _ in ledger.failed[:5])
         raise RunError(
@@ -205,4 +205,4 @@ def _finish(path: Path, plan: WrittenPlan, ledger: Ledger) -> None:
     if not is_complete(path, plan):
         raise RunError(f"{path} lacks receipts although all tasks ended; run the command again")
     remove_partials(path)
-    shutil.rmtree(path / UNPACKED, ignore_errors=True)
+    delete_folder(unpacked(path))

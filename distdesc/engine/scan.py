@@ -10,13 +10,29 @@ from numpy.typing import NDArray
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Listener, ScanProgressed
 from distdesc.errors import SourceError
+from distdesc.place import Place
+from distdesc.store.cache import cache_folder
 from distdesc.structures.index import SourceIndex
 
 INDEX = "run/index"
 """Folder of the index, in the store."""
 
 UNPACKED = "run/unpacked"
-"""Folder of unpacked copies, in the store, while they are needed."""
+"""Folder of unpacked copies, in a store that is a folder, while they are needed."""
+
+
+def unpacked(path: Place) -> Path:
+    """
+    Folder for copies of what is packed, for as long as they are needed.
+
+    That of a store in a bucket is on this machine: workers elsewhere do not see it.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    """
+    return path / UNPACKED if isinstance(path, Path) else cache_folder(path / UNPACKED)
 
 
 def scan(campaign: Campaign, scratch: Path | None, listener: Listener) -> SourceIndex:

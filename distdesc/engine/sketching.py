@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from distdesc.engine.task import check_versions, peak_rss
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import Workspace, open_workspace
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.reduction.sketch import Sketch
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.fits import TABLE, basis_path, read_arrays, sketch_path, write_arrays
@@ -38,7 +38,7 @@ Rows = NDArray[np.float64]
 
 
 def sketch_part(
-    path: Path,
+    path: Place,
     digest: str,
     wanted: dict[str, str],
     number: int,
@@ -51,8 +51,8 @@ def sketch_part(
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign.
     wanted : dict of str to str
@@ -118,14 +118,14 @@ def sketch_part(
     return receipt
 
 
-def read_sketch(path: Path, number: int, receipt: Receipt) -> Sketch:
+def read_sketch(path: Place, number: int, receipt: Receipt) -> Sketch:
     """
     What a part of a pass found.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     number : int
         Of the pass.
     receipt : Receipt
@@ -141,7 +141,7 @@ def read_sketch(path: Path, number: int, receipt: Receipt) -> Sketch:
     return Sketch(int(found["n"]), found["mean"], float(found["spread"]), found["product"])
 
 
-def plan_of(plan: WrittenPlan, path: Path) -> FitPlan:
+def plan_of(plan: WrittenPlan, path: Place) -> FitPlan:
     """
     Plan of the fit of a store that was begun.
 
@@ -149,8 +149,8 @@ def plan_of(plan: WrittenPlan, path: Path) -> FitPlan:
     ----------
     plan : WrittenPlan
         Of the store.
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def plan_of(plan: WrittenPlan, path: Path) -> FitPlan:
 
 
 @lru_cache(maxsize=2)
-def _basis(file: Path, digest: str) -> NDArray[np.float64]:
+def _basis(file: Place, digest: str) -> NDArray[np.float64]:
     """Read a basis once per process."""
     return read_arrays(file, digest)[0]["basis"]
 

@@ -7,7 +7,6 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import StageWork, Workspace, open_workspace
 from distdesc.errors import RunError
+from distdesc.place import Place
 from distdesc.schema import RowKind, Status
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.receipts import Receipt, check_agreement, commit, read_receipt
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def run_task(
-    path: Path,
+    path: Place,
     digest: str,
     wanted: dict[str, str],
     task: Task,
@@ -39,8 +39,8 @@ def run_task(
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign.
     wanted : dict of str to str
@@ -177,7 +177,7 @@ def _home_structures(work: StageWork, task: Task) -> int:
 
 
 def _write(
-    path: Path, work: StageWork, task: Task, arrays: Arrays, status: NDArray[np.int8]
+    path: Place, work: StageWork, task: Task, arrays: Arrays, status: NDArray[np.int8]
 ) -> tuple[dict[str, tuple[int, str]], dict[str, str]] | Receipt:
     """Objects and digests of a shard, or the receipt of the attempt that was done before."""
     every = {**arrays, work.layout.status_name: status}

@@ -19,13 +19,15 @@ from distdesc.engine.scan import INDEX, scan
 from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
+from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store.audit import object_fault
 from distdesc.store.fits import GROUP, read_fitted, read_projection
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_rows
+from distdesc.store.storage import delete
 from distdesc.store.written import WrittenPlan, read_plan
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import EVERYTHING, SourceIndex
 
 FRAME = "frame"
 """Stands for a stage where not a shard is at fault, but index or metadata."""
@@ -65,7 +67,7 @@ class Verification:
     Parameters
     ----------
     path : str
-        Folder of the store.
+        The store.
     shards, shards_done : int
         Of the plan, and with a receipt.
     objects : int
@@ -98,15 +100,15 @@ class Verification:
 
 
 def verify(
-    path: Path, recomputed: int = 1, repair: bool = False, tick: Tick | None = None
+    path: Place, recomputed: int = 1, repair: bool = False, tick: Tick | None = None
 ) -> Verification:
     """
     Check every stored object against its receipt and recompute a sample of shards.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     recomputed : int
         Shards of each stage to compute anew, spread evenly; 0 for none.
     repair : bool
@@ -159,14 +161,14 @@ def verify(
 
 
 @contextmanager
-def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
+def _workspace(path: Place, plan: WrittenPlan) -> Iterator[Workspace]:
     """Workspace to compute in; a source that was unpacked or touched is read again."""
     changed = version_differences(plan)
     if changed:
         text = ", ".join(f"{name} {then} → {now}" for name, (then, now) in changed.items())
         raise SourceError(f"versions differ from those the store was begun with: {text}")
     # Files that are not as they were are read again, and their content decides.
-    workspace = open_workspace(path, plan.digest, ignoring=Path("/"))
+    workspace = open_workspace(path, plan.digest, ignoring=EVERYTHING)
     if workspace.index.changed_file() is None:
         yield workspace
         return
@@ -177,7 +179,7 @@ def _workspace(path: Path, plan: WrittenPlan) -> Iterator[Workspace]:
         yield replace(workspace, index=index)
 
 
-def _frame_faults(path: Path, plan: WrittenPlan, repair: bool) -> tuple[Fault, ...]:
+def _frame_faults(path: Place, plan: WrittenPlan, repair: bool) -> tuple[Fault, ...]:
     """What is wrong with index and metadata."""
     try:
         index = SourceIndex.load(path / INDEX)
@@ -186,7 +188,7 @@ def _frame_faults(path: Path, plan: WrittenPlan, repair: bool) -> tuple[Fault, .
         damage = str(error)
     if damage is not None:
         if repair:
-            (path / INDEX / "index.json").unlink(missing_ok=True)
+            delete(path / INDEX / "index.json")
         return (Fault(FRAME, 0, INDEX, damage),)
     find = partial(restore_frame, whole=True) if repair else frame_faults
     return tuple(
@@ -200,7 +202,7 @@ def _hides_rows(fault: Fault, repair: bool) -> bool:
     return fault.array == INDEX or (not repair and not fault.array.startswith("offsets"))
 
 
-def _fit_faults(path: Path, plan: WrittenPlan) -> list[Fault]:
+def _fit_faults(path: Place, plan: WrittenPlan) -> list[Fault]:
     """Whether the projection is as it was fitted; until then there is nothing to check."""
     if plan.fit is None:
         return []
@@ -222,7 +224,7 @@ def _fit_faults(path: Path, plan: WrittenPlan) -> list[Fault]:
 
 
 def _receipt(
-    path: Path, stage: str, shard: int, digest: str
+    path: Place, stage: str, shard: int, digest: str
 ) -> tuple[Receipt | None, Fault | None]:
     try:
         receipt = read_receipt(path, stage, shard)
@@ -233,7 +235,7 @@ def _receipt(
     return receipt, None
 
 
-def _shard_faults(path: Path, plan: StagePlan, receipt: Receipt) -> list[Fault]:
+def _shard_faults(path: Place, plan: StagePlan, receipt: Receipt) -> list[Fault]:
     """Objects as stored, then values as decoded."""
     # Opened anew for each shard, so that nothing is answered from a cache.
     reader = RowReader(path)
@@ -263,7 +265,7 @@ def _value_fault(
 
 
 def _sample(
-    path: Path, plans: tuple[StagePlan, ...], wanted: int, faults: list[Fault]
+    path: Place, plans: tuple[StagePlan, ...], wanted: int, faults: list[Fault]
 ) -> list[tuple[str, int]]:
     """Shards to compute anew: done, not known to be faulty, spread evenly over each stage."""
     bad = {(f.stage, f.shard) for f in faults}

@@ -15,11 +15,13 @@ from distdesc.campaign import Campaign
 from distdesc.engine.scan import INDEX
 from distdesc.engine.versions import versions
 from distdesc.errors import RunError, SourceError
+from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.stage import Stage
 from distdesc.store.fits import read_fitted, read_projection
 from distdesc.store.layout import StageLayout, system_specs
+from distdesc.store.storage import stamp
 from distdesc.store.writing import RowWriter
 from distdesc.store.written import WrittenPlan, read_plan
 from distdesc.structures.index import SourceIndex
@@ -57,8 +59,8 @@ class Workspace:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What the store is for.
     campaign : Campaign
@@ -69,7 +71,7 @@ class Workspace:
         The stages, by name.
     """
 
-    path: Path
+    path: Place
     plan: WrittenPlan
     campaign: Campaign
     index: SourceIndex
@@ -77,15 +79,15 @@ class Workspace:
 
 
 def open_workspace(
-    path: Path, digest: str, ignoring: Path | None = None, reduced: bool = True
+    path: Place, digest: str, ignoring: Path | None = None, reduced: bool = True
 ) -> Workspace:
     """
     Workspace of a store, cached per process.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digest : str
         Of the campaign that the caller believes it works for.
     ignoring : pathlib.Path, optional
@@ -104,7 +106,7 @@ def open_workspace(
     """
     fitted = read_fitted(path) if reduced else None
     projection = () if fitted is None else tuple(sorted(fitted.digests.items()))
-    indexed = (path / INDEX / "index.json").stat().st_mtime_ns
+    indexed = stamp(path / INDEX / "index.json").version
     workspace = _open(path, digest, indexed, projection)
     changed = workspace.index.changed_file(ignoring)
     if changed is not None:
@@ -115,7 +117,7 @@ def open_workspace(
 
 @lru_cache(maxsize=4)
 def _open(
-    path: Path, digest: str, indexed: int, projection: tuple[tuple[str, str], ...]
+    path: Place, digest: str, indexed: int, projection: tuple[tuple[str, str], ...]
 ) -> Workspace:
     """Open a store once per process, and anew if its source was indexed again, or when fitted."""
     plan = read_plan(path)
@@ -151,7 +153,7 @@ def rebuild(plan: WrittenPlan) -> Campaign:
     return campaigns.Campaign.from_dict(data)
 
 
-def load_projection(campaign: Campaign, path: Path, digests: Mapping[str, str]) -> Projection:
+def load_projection(campaign: Campaign, path: Place, digests: Mapping[str, str]) -> Projection:
     """
     Projection that the campaign's reduction led to, from the store.
 
@@ -159,8 +161,8 @@ def load_projection(campaign: Campaign, path: Path, digests: Mapping[str, str]) 
     ----------
     campaign : Campaign
         With a reduction.
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digests : mapping of str to str
         Of its arrays, from the record of the fit.
 

@@ -47,6 +47,8 @@ def plan_table(plan: dict[str, Any]) -> Group:
 
 def _disk(plan: dict[str, Any]) -> str:
     text = f"{_range(plan['disk_bytes'], plan['expected_bytes'])} before compression"
+    if plan["free_bytes"] is None:
+        return text
     free = f"{size(plan['free_bytes'])} free"
     if plan["to_write_bytes"] <= plan["free_bytes"]:
         return f"{text}; {free}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from distdesc.errors import StoreError
+from distdesc.place import Place, place
 from distdesc.report.blocks import StoredBlocks, stored_in_blocks
 from distdesc.report.lazy import dask_array, dataset
 from distdesc.report.rows import existing_rows
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     import zarr
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Place | str) -> Run:
     """
     Open a store for reading, finished or still being written by other processes.
 
     Parameters
     ----------
-    path : path
-        Folder of the store.
+    path : Place or str
+        The store: a folder, or ``s3://bucket/name.zarr``.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def open_run(path: Path | str) -> Run:
     StoreError
         If it is not a distdesc store.
     """
-    path = Path(path)
+    path = place(path)
     return Run(path, read_plan(path))
 
 
@@ -56,13 +56,13 @@ class Run:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What it is for.
     """
 
-    path: Path
+    path: Place
     plan: WrittenPlan
 
     @cached_property

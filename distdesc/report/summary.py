@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from distdesc.place import Place
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
 from distdesc.store.receipts import Receipt, iter_receipts
+from distdesc.store.storage import sizes
 
 
 @dataclass(frozen=True)
@@ -177,13 +178,13 @@ def _stage(name: str, run: Run, receipts: list[Receipt]) -> StageSummary:
     )
 
 
-def disk_size(path: Path) -> int:
+def disk_size(path: Place) -> int:
     """
     Bytes that a store takes on disk, with plan, index and receipts.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     """
-    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+    return sum(sizes(path).values())

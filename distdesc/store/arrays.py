@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,36 +12,38 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 
+from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store.layout import StageLayout
+from distdesc.store.storage import zarr_store
 
 ROW_DIMS = {"environment": "environment", "structure": "structure"}
 
 
-def create_group(path: Path, attributes: Mapping[str, Any]) -> None:
+def create_group(path: Place, attributes: Mapping[str, Any]) -> None:
     """
     Create the root group of a store, and the group ``run`` that holds plan and receipts.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     attributes : mapping
         JSON-compatible attributes of the root.
     """
-    store = zarr.storage.LocalStore(path)
+    store = zarr_store(path)
     zarr.create_group(store, attributes=dict(attributes))
     zarr.create_group(store, path="run", attributes={"purpose": "plan, index and receipts"})
 
 
-def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:
+def create_array(path: Place, layout: StageLayout, spec: ArraySpec) -> None:
     """
     Create one empty array.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     layout : StageLayout
         Of the stage that writes the array.
     spec : ArraySpec
@@ -52,7 +53,7 @@ def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:
     text = spec.dtype == "string"
     lead = spec.ragged.item if spec.ragged else ROW_DIMS[layout.row_kind]
     zarr.create_array(
-        zarr.storage.LocalStore(path),
+        zarr_store(path),
         name=spec.name,
         shape=shape,
         shards=shards,
@@ -68,7 +69,7 @@ def create_array(path: Path, layout: StageLayout, spec: ArraySpec) -> None:
     )
 
 
-def create_offsets(path: Path, offsets: NDArray[np.int64], block: int) -> None:
+def create_offsets(path: Place, offsets: NDArray[np.int64], block: int) -> None:
     """
     Create and fill the array ``offsets``: atoms before each structure.
 
@@ -76,15 +77,15 @@ def create_offsets(path: Path, offsets: NDArray[np.int64], block: int) -> None:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     offsets : ndarray, shape (n_structures + 1,), int64
         The values.
     block : int
         Entries of a chunk.
     """
     array = zarr.create_array(
-        zarr.storage.LocalStore(path),
+        zarr_store(path),
         name="offsets",
         shape=offsets.shape,
         chunks=(min(block, len(offsets)),),
@@ -100,15 +101,15 @@ def create_offsets(path: Path, offsets: NDArray[np.int64], block: int) -> None:
         array[start : start + block] = offsets[start : start + block]
 
 
-def consolidate(path: Path) -> None:
+def consolidate(path: Place) -> None:
     """
     Write consolidated metadata, so that opening a store needs one read.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store; no array is created or changed in shape after this.
+    path : Place
+        The store; no array is created or changed in shape after this.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(zarr.storage.LocalStore(path))
+        zarr.consolidate_metadata(zarr_store(path))

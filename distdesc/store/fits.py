@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,10 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.store.arrays import consolidate
-from distdesc.store.objects import replace
 from distdesc.store.rows import digest_rows, open_array
+from distdesc.store.storage import delete, delete_folder, read, replace, zarr_store
 
 FOLDER = "run/fit"
 """Folder of bases, sketches and the record of a fit, in the store."""
@@ -77,28 +76,28 @@ def pass_name(number: int) -> str:
     return f"fit-{number}"
 
 
-def basis_path(path: Path, number: int) -> Path:
+def basis_path(path: Place, number: int) -> Place:
     """
     File of the basis of a pass.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     number : int
         Of the pass.
     """
     return path / FOLDER / f"{pass_name(number)}-basis.npz"
 
 
-def sketch_path(path: Path, number: int, part: int) -> Path:
+def sketch_path(path: Place, number: int, part: int) -> Place:
     """
     File of what one part of a pass found.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     number : int
         Of the pass.
     part : int
@@ -107,13 +106,13 @@ def sketch_path(path: Path, number: int, part: int) -> Path:
     return path / FOLDER / pass_name(number) / f"{part:08d}.npz"
 
 
-def write_arrays(file: Path, arrays: Arrays) -> tuple[int, str]:
+def write_arrays(file: Place, arrays: Arrays) -> tuple[int, str]:
     """
     Write some arrays whole, or not at all.
 
     Parameters
     ----------
-    file : pathlib.Path
+    file : Place
         Replaced if it exists.
     arrays : dict of str to ndarray
         The arrays.
@@ -130,13 +129,13 @@ def write_arrays(file: Path, arrays: Arrays) -> tuple[int, str]:
     return len(content), xxhash.xxh3_128_hexdigest(content)
 
 
-def read_arrays(file: Path, digest: str | None = None) -> tuple[Arrays, str]:
+def read_arrays(file: Place, digest: str | None = None) -> tuple[Arrays, str]:
     """
     Arrays of a file written by `write_arrays`, and the XXH3-128 of its bytes.
 
     Parameters
     ----------
-    file : pathlib.Path
+    file : Place
         The file.
     digest : str, optional
         XXH3-128 that its bytes must have.
@@ -154,7 +153,7 @@ def read_arrays(file: Path, digest: str | None = None) -> tuple[Arrays, str]:
         If it is missing or damaged.
     """
     try:
-        content = file.read_bytes()
+        content = read(file)
     except OSError as error:
         raise StoreError(f"{file} cannot be read: {error.strerror}") from error
     stored = xxhash.xxh3_128_hexdigest(content)
@@ -167,29 +166,29 @@ def read_arrays(file: Path, digest: str | None = None) -> tuple[Arrays, str]:
         raise StoreError(f"{file} is damaged: {error}") from error
 
 
-def remove_pass(path: Path, number: int) -> None:
+def remove_pass(path: Place, number: int) -> None:
     """
     Delete basis and sketches of a pass that are needed no more; its receipts stay.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     number : int
         Of the pass.
     """
-    shutil.rmtree(path / FOLDER / pass_name(number), ignore_errors=True)
-    basis_path(path, number).unlink(missing_ok=True)
+    delete_folder(path / FOLDER / pass_name(number))
+    delete(basis_path(path, number))
 
 
-def write_projection(path: Path, arrays: Arrays, attributes: Mapping[str, Any]) -> dict[str, str]:
+def write_projection(path: Place, arrays: Arrays, attributes: Mapping[str, Any]) -> dict[str, str]:
     """
     Write the arrays of a projection into the group ``reduction``, instead of what is there.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     arrays : dict of str to ndarray
         ``mean``, ``components``, and ``variance`` if there is one.
     attributes : mapping
@@ -201,8 +200,8 @@ def write_projection(path: Path, arrays: Arrays, attributes: Mapping[str, Any]) 
         XXH3-128 of each array, which are also an attribute of the group.
     """
     digests = {name: digest_rows(values) for name, values in sorted(arrays.items())}
-    shutil.rmtree(path / GROUP, ignore_errors=True)
-    store = zarr.storage.LocalStore(path)
+    delete_folder(path / GROUP)
+    store = zarr_store(path)
     zarr.create_group(store, path=GROUP, attributes={"digests": digests, **attributes})
     for name, values in arrays.items():
         rows = max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
@@ -234,14 +233,14 @@ _DESCRIPTIONS = {
 }
 
 
-def read_projection(path: Path, digests: Mapping[str, str]) -> Arrays:
+def read_projection(path: Place, digests: Mapping[str, str]) -> Arrays:
     """
     Arrays of the projection, as they were when it was fitted.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     digests : mapping of str to str
         What `write_projection` returned.
 
@@ -259,7 +258,7 @@ def read_projection(path: Path, digests: Mapping[str, str]) -> Arrays:
     for name, digest in digests.items():
         array = f"{GROUP}/{name}"
         try:
-            group = zarr.open_group(path, mode="r", use_consolidated=False)
+            group = zarr.open_group(zarr_store(path, True), mode="r", use_consolidated=False)
             arrays[name] = np.asarray(open_array(group, array)[:])
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise StoreError(f"{path / array} cannot be read: {error}") from error
@@ -268,28 +267,28 @@ def read_projection(path: Path, digests: Mapping[str, str]) -> Arrays:
     return arrays
 
 
-def write_fitted(path: Path, fitted: Fitted) -> None:
+def write_fitted(path: Place, fitted: Fitted) -> None:
     """
     Record that the fit is done, as its last act.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     fitted : Fitted
         The record.
     """
     replace(path / FOLDER / "fitted.json", json.dumps(asdict(fitted)).encode())
 
 
-def read_fitted(path: Path) -> Fitted | None:
+def read_fitted(path: Place) -> Fitted | None:
     """
     Record of the fit, or None if it is not done.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
 
     Raises
     ------
@@ -298,7 +297,7 @@ def read_fitted(path: Path) -> Fitted | None:
     """
     file = path / FOLDER / "fitted.json"
     try:
-        data = json.loads(file.read_bytes())
+        data = json.loads(read(file))
         return Fitted(**{**data, "variance": tuple(data["variance"])})
     except FileNotFoundError:
         return None

@@ -12,10 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distdesc.errors import StoreError
-from distdesc.store.objects import PARTIAL, publish
+from distdesc.place import Place
+from distdesc.store import storage
+from distdesc.store.local import PARTIAL
 
 LOCK = "run/client.lock"
 """The lock, in the store."""
+
+TOKEN = "token"
+"""Key, in the lock, of what no other lock has."""
 
 STALE_AFTER = 600.0
 """Seconds without a sign of life after which a client on another host is taken as dead."""
@@ -27,13 +32,13 @@ class ClientLock:
 
     Parameters
     ----------
-    file : pathlib.Path
-        Its file.
+    file : Place
+        Where it is.
     mine : bytes
         What it holds.
     """
 
-    def __init__(self, file: Path, mine: bytes) -> None:
+    def __init__(self, file: Place, mine: bytes) -> None:
         self.file, self.mine = file, mine
         self._beat = time.monotonic()
 
@@ -49,8 +54,7 @@ class ClientLock:
         if time.monotonic() - self._beat > STALE_AFTER / 20:
             self._beat = time.monotonic()
             with suppress(FileNotFoundError):
-                os.utime(self.file)
-                if self.file.read_bytes() != self.mine:
+                if not storage.touch(self.file, self.mine):
                     raise StoreError(
                         f"another client works on the store by now ({_holder(self.file)}): it "
                         f"took this one, which was stopped for long, for dead"
@@ -58,7 +62,7 @@ class ClientLock:
 
 
 @contextmanager
-def client_lock(path: Path) -> Iterator[ClientLock]:
+def client_lock(path: Place) -> Iterator[ClientLock]:
     """
     Hold the store for one client; two would do every shard twice.
 
@@ -66,8 +70,8 @@ def client_lock(path: Path) -> Iterator[ClientLock]:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
 
     Raises
     ------
@@ -75,20 +79,32 @@ def client_lock(path: Path) -> Iterator[ClientLock]:
         If another client holds it and is alive.
     """
     file = path / LOCK
-    me = json.dumps(_identity(os.getpid())).encode()
-    while not publish(file, me):
+    # The token tells this lock from one that this process held before, or holds.
+    me = json.dumps({**_identity(os.getpid()), TOKEN: uuid.uuid4().hex}).encode()
+    while not storage.create(file, me):
         holder = _holder(file)
         if holder is not None:
             raise StoreError(
                 f"{path} is being worked on by another client ({holder}); wait for it, or stop it"
             )
-        _take_away(file)
+        if _take_over(file, me):
+            break
     try:
         yield ClientLock(file, me)
     finally:
         with suppress(OSError):
-            if file.read_bytes() == me:
-                file.unlink()
+            if storage.read(file) == me:
+                storage.delete(file)
+
+
+def _take_over(file: Place, me: bytes) -> bool:
+    """Have a dead client's lock, or at least out of the way, for all to try again."""
+    if isinstance(file, Path):
+        _take_away(file)
+        return False
+    with suppress(FileNotFoundError):
+        return storage.swap(file, me, lambda: _holder(file) is None)
+    return False
 
 
 def _take_away(file: Path) -> None:
@@ -107,15 +123,16 @@ def _take_away(file: Path) -> None:
         aside.unlink()
 
 
-def _holder(file: Path) -> str | None:
+def _holder(file: Place) -> str | None:
     """Who holds the lock and is alive, or None."""
     try:
-        data = json.loads(file.read_bytes())
-        age = time.time() - file.stat().st_mtime
+        text, age = storage.aged(file)
+        data = json.loads(text)
+        data.pop(TOKEN, None)
         host, pid = str(data["host"]), int(data["pid"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if host != socket.gethostname():
         return f"process {pid} on {host}" if age < STALE_AFTER else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from distdesc.errors import StoreError
-from distdesc.store.objects import publish, sealed, unsealed
+from distdesc.place import Place
+from distdesc.store.objects import sealed, unsealed
+from distdesc.store.storage import create, delete, files, read_each
 from distdesc.store.written import WrittenPlan, read_plan
 
 PER_FOLDER = 1000
@@ -95,14 +96,14 @@ class Receipt:
         )
 
 
-def receipt_path(path: Path, stage: str, shard: int) -> Path:
+def receipt_path(path: Place, stage: str, shard: int) -> Place:
     """
     File of a receipt.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     shard : int
@@ -112,14 +113,14 @@ def receipt_path(path: Path, stage: str, shard: int) -> Path:
     return folder / f"{stage}-{shard:08d}.json"
 
 
-def commit(path: Path, receipt: Receipt, measured: Collection[str] = ()) -> bool:
+def commit(path: Place, receipt: Receipt, measured: Collection[str] = ()) -> bool:
     """
     Publish a receipt; of several attempts of a shard, the first wins.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     receipt : Receipt
         Of an attempt whose objects are all in place.
     measured : collection of str
@@ -136,7 +137,7 @@ def commit(path: Path, receipt: Receipt, measured: Collection[str] = ()) -> bool
         If another attempt had published a different result.
     """
     target = receipt_path(path, receipt.stage, receipt.shard)
-    if publish(target, sealed(receipt.to_dict())):
+    if create(target, sealed(receipt.to_dict())):
         return True
     first = read_receipt(path, receipt.stage, receipt.shard)
     if first is not None:
@@ -176,14 +177,14 @@ def check_agreement(
         )
 
 
-def read_receipt(path: Path, stage: str, shard: int) -> Receipt | None:
+def read_receipt(path: Place, stage: str, shard: int) -> Receipt | None:
     """
     Receipt of a shard, or None if there is none.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     shard : int
@@ -194,57 +195,82 @@ def read_receipt(path: Path, stage: str, shard: int) -> Receipt | None:
     StoreError
         If it is damaged.
     """
-    file = receipt_path(path, stage, shard)
+    found = next(read_receipts(path, stage, [shard]))
+    if isinstance(found, StoreError):
+        raise found
+    return found
+
+
+def read_receipts(
+    path: Place, stage: str, shards: Sequence[int]
+) -> Iterator[Receipt | StoreError | None]:
+    """
+    Receipts of some shards, in their order; what is wrong with one that is damaged.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    stage : str
+        Name of the stage.
+    shards : sequence of int
+        Numbers of the shards.
+    """
+    places = [receipt_path(path, stage, shard) for shard in shards]
+    for file, data in zip(places, read_each(places), strict=True):
+        yield None if data is None else _receipt(file, data)
+
+
+def _receipt(file: Place, data: bytes) -> Receipt | StoreError:
     try:
-        return Receipt.from_dict(unsealed(file.read_bytes()))
-    except FileNotFoundError:
-        return None
+        return Receipt.from_dict(unsealed(data))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(
+        return StoreError(
             f"receipt {file} is damaged: {error}; `distdesc verify --repair` withdraws it, and the "
             f"next run computes its shard"
-        ) from error
+        )
 
 
-def revoke(path: Path, stage: str, shard: int) -> None:
+def revoke(path: Place, stage: str, shard: int) -> None:
     """
     Withdraw a receipt, so that its shard is computed again.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     shard : int
         Number of the shard.
     """
-    receipt_path(path, stage, shard).unlink(missing_ok=True)
+    delete(receipt_path(path, stage, shard))
 
 
-def done_shards(path: Path, stage: str) -> set[int]:
+def done_shards(path: Place, stage: str) -> set[int]:
     """
     Numbers of the shards that have a receipt; lists folders, reads nothing.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     """
     root = path / "run" / "receipts" / stage
-    return {int(f.stem.rpartition("-")[2]) for f in root.glob("*/*.json")}
+    found = (name for name in files(root) if name.endswith(".json"))
+    return {int(name.removesuffix(".json").rpartition("-")[2]) for name in found}
 
 
-def iter_receipts(path: Path, stage: str) -> Iterator[Receipt]:
+def iter_receipts(path: Place, stage: str) -> Iterator[Receipt]:
     """
     Receipts of a stage, by shard.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
 
@@ -253,34 +279,35 @@ def iter_receipts(path: Path, stage: str) -> Iterator[Receipt]:
     StoreError
         If one is damaged.
     """
-    for shard in sorted(done_shards(path, stage)):
-        receipt = read_receipt(path, stage, shard)
-        if receipt is not None:
-            yield receipt
+    for found in read_receipts(path, stage, sorted(done_shards(path, stage))):
+        if isinstance(found, StoreError):
+            raise found
+        if found is not None:
+            yield found
 
 
-def is_complete(path: Path, plan: WrittenPlan) -> bool:
+def is_complete(path: Place, plan: WrittenPlan) -> bool:
     """
     Whether every shard of every stage has its receipt.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         Its plan.
     """
     return all(len(done_shards(path, x.stage)) == x.n_shards for x in plan.layouts)
 
 
-def content_digest(path: Path, stage: str) -> str:
+def content_digest(path: Place, stage: str) -> str:
     """
     Digest of everything a stage wrote, from the digests of its shards.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
 

@@ -11,7 +11,9 @@ import zarr
 from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
+from distdesc.place import Place, place
 from distdesc.schema import ArraySpec
+from distdesc.store.storage import read, zarr_store
 
 
 def digest_rows(rows: NDArray[Any]) -> str:
@@ -33,36 +35,52 @@ def digest_rows(rows: NDArray[Any]) -> str:
     return state.hexdigest()
 
 
-def digest_file(path: Path) -> str:
+def digest_file(file: Place) -> str:
     """
-    XXH3-128 of a file's bytes.
+    XXH3-128 of an object's bytes.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The file.
+    file : Place
+        The object.
     """
+    if not isinstance(file, Path):
+        return xxhash.xxh3_128_hexdigest(read(file))
     state = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(2**22):
+    with file.open("rb") as opened:
+        while block := opened.read(2**22):
             state.update(block)
     return state.hexdigest()
 
 
-def object_path(path: Path, spec: ArraySpec, shard: int) -> Path:
+def object_key(spec: ArraySpec, shard: int) -> str:
     """
-    File that holds one shard of one array.
+    Name, within a store, of the object that holds one shard of one array.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
     spec : ArraySpec
         The array.
     shard : int
         Number of the shard.
     """
-    return path.joinpath(spec.name, "c", str(shard), *("0" for _ in spec.shape))
+    return "/".join((spec.name, "c", str(shard), *("0" for _ in spec.shape)))
+
+
+def object_path(path: Place, spec: ArraySpec, shard: int) -> Place:
+    """
+    Object that holds one shard of one array.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    spec : ArraySpec
+        The array.
+    shard : int
+        Number of the shard.
+    """
+    return path / object_key(spec, shard)
 
 
 class RowReader:
@@ -71,8 +89,8 @@ class RowReader:
 
     Parameters
     ----------
-    path : pathlib.Path or str
-        Folder of the store.
+    path : Place or str
+        The store.
 
     Raises
     ------
@@ -80,10 +98,10 @@ class RowReader:
         If there is no store.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Place | str) -> None:
+        self.path = place(path)
         try:
-            self._group = zarr.open_group(self.path, mode="r")
+            self._group = zarr.open_group(zarr_store(self.path, True), mode="r")
         except (FileNotFoundError, ValueError) as error:
             raise StoreError(f"{path} is not a Zarr store: {error}") from error
         self._arrays: dict[str, zarr.Array[Any]] = {}

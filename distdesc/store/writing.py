@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import xxhash
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import WrapperStore
 
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store.layout import StageLayout
-from distdesc.store.objects import Batch
-from distdesc.store.rows import object_path, open_array
+from distdesc.store.rows import object_key, object_path, open_array
+from distdesc.store.storage import Batch, delete, zarr_store
 
 
 class RowWriter:
@@ -30,8 +30,8 @@ class RowWriter:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     layout : StageLayout
         Of the stage.
     specs : iterable of ArraySpec
@@ -41,11 +41,11 @@ class RowWriter:
     """
 
     def __init__(
-        self, path: Path, layout: StageLayout, specs: Iterable[ArraySpec], sync: bool = True
+        self, path: Place, layout: StageLayout, specs: Iterable[ArraySpec], sync: bool = True
     ) -> None:
         self.path, self.layout, self.sync = path, layout, sync
         self.specs = {s.name: s for s in specs}
-        self._encoded = _Encoded(LocalStore(path))
+        self._encoded = _Encoded(zarr_store(path))
         group = zarr.open_group(self._encoded, mode="r+", use_consolidated=False)
         # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
         # missing object is always a fault and never "all fill values".
@@ -82,7 +82,7 @@ class RowWriter:
             batch.place()
         for name, found in stored.items():
             if found is None:
-                object_path(self.path, self.specs[name], shard).unlink(missing_ok=True)
+                delete(object_path(self.path, self.specs[name], shard))
         return {name: found for name, found in stored.items() if found is not None}
 
     def write(self, name: str, shard: int, rows: NDArray[Any]) -> tuple[int, str] | None:
@@ -124,23 +124,22 @@ class RowWriter:
             )
         if len(rows):
             self.arrays[name][start : start + len(rows)] = rows
-        path = object_path(self.path, spec, shard)
-        encoded = self._encoded.taken(path.relative_to(self.path).as_posix())
+        encoded = self._encoded.taken(object_key(spec, shard))
         if encoded is None:
             return None
-        batch.add(path, encoded)
+        batch.add(object_path(self.path, spec, shard), encoded)
         return len(encoded), xxhash.xxh3_128_hexdigest(encoded)
 
 
-class _Encoded(WrapperStore[LocalStore]):
+class _Encoded(WrapperStore[Store]):
     """
-    Metadata of a local store, and what is written to it, which is kept and goes no further.
+    Metadata of a store, and what is written to it, which is kept and goes no further.
 
     There are no objects to read: zarr would merge a shard into the one that is there, and
     refuse to if that one is damaged.
     """
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._objects: dict[str, Buffer] = {}
 

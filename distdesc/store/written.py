@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
+from distdesc.place import Place
 from distdesc.store.layout import StageLayout
-from distdesc.store.objects import publish, replace, sealed, unsealed
+from distdesc.store.objects import sealed, unsealed
+from distdesc.store.storage import create, read, replace, stamp
 
 FORMAT = 1
 """Of plan, receipts and layout; a store of another format is refused."""
@@ -110,26 +112,26 @@ class WrittenPlan:
         raise StoreError(f"the store has no stage {stage}; it has: {have}")
 
 
-def plan_path(path: Path) -> Path:
+def plan_path(path: Place) -> Place:
     """
     File of the written plan.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     """
     return path / "run" / "plan.json"
 
 
-def write_plan(path: Path, plan: WrittenPlan) -> None:
+def write_plan(path: Place, plan: WrittenPlan) -> None:
     """
     Write the plan, as the last act of creating a store.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     plan : WrittenPlan
         What it is for.
 
@@ -138,18 +140,18 @@ def write_plan(path: Path, plan: WrittenPlan) -> None:
     StoreError
         If there is one already.
     """
-    if not publish(plan_path(path), sealed({"format": FORMAT, **asdict(plan)}, indent=1)):
+    if not create(plan_path(path), sealed({"format": FORMAT, **asdict(plan)}, indent=1)):
         raise StoreError(f"{path} was begun by another process at the same time")
 
 
-def read_plan(path: Path) -> WrittenPlan:
+def read_plan(path: Place) -> WrittenPlan:
     """
     Plan of a store.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
 
     Raises
     ------
@@ -158,7 +160,7 @@ def read_plan(path: Path) -> WrittenPlan:
     """
     file = plan_path(path)
     try:
-        return _read_plan(file, file.stat().st_mtime_ns)
+        return _read_plan(file, stamp(file).version)
     except FileNotFoundError as error:
         raise StoreError(f"{path} is not a distdesc store: it has no run/plan.json") from error
     except (ValueError, TypeError, KeyError) as error:
@@ -166,8 +168,8 @@ def read_plan(path: Path) -> WrittenPlan:
 
 
 @lru_cache(maxsize=8)
-def _read_plan(file: Path, mtime_ns: int) -> WrittenPlan:
-    data = unsealed(file.read_bytes())
+def _read_plan(file: Place, version: int) -> WrittenPlan:
+    data = unsealed(read(file))
     found = data.pop("format")
     if found != FORMAT:
         raise StoreError(f"{file} has format {found}; this distdesc reads format {FORMAT}")
@@ -177,28 +179,28 @@ def _read_plan(file: Path, mtime_ns: int) -> WrittenPlan:
     return WrittenPlan(**data)
 
 
-def shard_table_path(path: Path, stage: str) -> Path:
+def shard_table_path(path: Place, stage: str) -> Place:
     """
     File of the shard table of a stage.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     """
     return path / "run" / "shards" / f"{stage}.npy"
 
 
-def read_shard_table(path: Path, stage: str) -> NDArray[np.int64]:
+def read_shard_table(path: Place, stage: str) -> NDArray[np.int64]:
     """
-    Shard table of a stage, mapped, not read.
+    Shard table of a stage: mapped, not read, if it is a file.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
 
@@ -214,20 +216,24 @@ def read_shard_table(path: Path, stage: str) -> NDArray[np.int64]:
     """
     file = shard_table_path(path, stage)
     try:
-        table: NDArray[np.int64] = np.load(file, mmap_mode="r")
+        table: NDArray[np.int64] = (
+            np.load(file, mmap_mode="r")
+            if isinstance(file, Path)
+            else np.load(io.BytesIO(read(file)))
+        )
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
     return table
 
 
-def write_shard_table(path: Path, stage: str, table: NDArray[np.int64]) -> None:
+def write_shard_table(path: Place, stage: str, table: NDArray[np.int64]) -> None:
     """
     Write the shard table of a stage.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : Place
+        The store.
     stage : str
         Name of the stage.
     table : ndarray, shape (n_shards, 4), int64

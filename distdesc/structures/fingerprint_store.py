@@ -12,8 +12,10 @@ import numpy as np
 
 from distdesc import registry
 from distdesc.errors import CampaignError, SourceError, StoreError
+from distdesc.place import place
 from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
+from distdesc.store.storage import stamp
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import check_range
@@ -35,7 +37,8 @@ class FingerprintStore:
     Parameters
     ----------
     path : str
-        Folder of the store, complete, its fingerprints neither reduced nor sparse.
+        The store, complete: a folder, or ``s3://bucket/name.zarr``. Its fingerprints must be
+        neither reduced nor sparse.
     """
 
     path: str
@@ -65,7 +68,7 @@ class FingerprintStore:
         SourceError
             If there is no store, it is not finished, or its own source has changed.
         """
-        path = Path(self.path)
+        path = place(self.path)
         try:
             content = content_digest(path, STAGE)
             self.made_with()
@@ -96,7 +99,7 @@ class FingerprintStore:
             If there is no store, or its fingerprints are reduced or sparse.
         """
         try:
-            identity = read_plan(Path(self.path)).identity
+            identity = read_plan(place(self.path)).identity
         except StoreError as error:
             raise SourceError(f"fingerprint store {error}") from error
         stage = next((s for s in identity["stage"] if s["name"] == STAGE), None)
@@ -124,7 +127,7 @@ class FingerprintStore:
             If the range is not there, or the store or its own source is gone or damaged.
         """
         check_range(index, start, stop)
-        made = plan_path(Path(self.path)).stat().st_mtime_ns
+        made = stamp(plan_path(place(self.path))).version
         reader, source = _open(self.path, made)
         batch = source.read(index, start, stop)
         known = {k - start: index.problems[k] for k in range(start, stop) if k in index.problems}
@@ -140,7 +143,7 @@ class FingerprintStore:
 @lru_cache(maxsize=4)
 def _open(path: str, made: int) -> tuple[RowReader, Source]:
     """Open a store and its own source once per process, and anew if another took its place."""
-    fields = read_plan(Path(path)).campaign["source"]
+    fields = read_plan(place(path)).campaign["source"]
     return RowReader(path), registry.build(SOURCES, "source", fields)
 
 

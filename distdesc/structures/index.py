@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from distdesc.errors import SourceError
+from distdesc.place import Place, place
+from distdesc.store.cache import local_copy
+from distdesc.store.storage import read, replace, stamp
 
 ARRAYS = ("atom_counts", "locators")
 """Kept in a file each."""
+
+EVERYTHING = Path("/")
+"""Stands for all places, where some are to be ignored."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class FileStamp:
     size : int
         In bytes.
     mtime_ns : int
-        Time of the last change, in ns.
+        Time of the last change, in ns; of an object, another number that differs after one.
     """
 
     path: str
@@ -38,17 +45,18 @@ class FileStamp:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> FileStamp:
+    def of(cls, path: Place) -> FileStamp:
         """
         Stamp of a file as it is now.
 
         Parameters
         ----------
-        path : pathlib.Path
-            An existing file.
+        path : Place
+            An existing file, or object in a bucket.
         """
-        stat = path.stat()
-        return cls(str(path.absolute()), stat.st_size, stat.st_mtime_ns)
+        now = stamp(path)
+        name = path.absolute() if isinstance(path, Path) else path
+        return cls(str(name), now.size, now.version)
 
 
 @dataclass(frozen=True)
@@ -79,23 +87,19 @@ class SourceIndex:
     def __len__(self) -> int:
         return len(self.atom_counts)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Place) -> None:
         """
         Write the index, ``index.json`` last.
 
         Parameters
         ----------
-        folder : pathlib.Path
+        folder : Place
             Created if missing.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         for name in ARRAYS:
-            partial = folder / f"{name}.npy.partial"
-            with partial.open("wb") as file:
-                np.save(file, getattr(self, name))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(folder / f"{name}.npy")
+            data = io.BytesIO()
+            np.save(data, getattr(self, name))
+            replace(folder / f"{name}.npy", data.getbuffer())
         meta = {
             "structures": len(self),
             "digest": self.digest,
@@ -103,21 +107,16 @@ class SourceIndex:
             "files": [[f.path, f.size, f.mtime_ns] for f in self.files],
             "problems": {str(k): v for k, v in self.problems.items()},
         }
-        text = folder / "index.json.partial"
-        with text.open("w") as file:
-            file.write(json.dumps(meta, indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        text.rename(folder / "index.json")
+        replace(folder / "index.json", json.dumps(meta, indent=1).encode())
 
     @classmethod
-    def load(cls, folder: Path) -> SourceIndex:
+    def load(cls, folder: Place) -> SourceIndex:
         """
-        Index written by `save`, its arrays mapped, not read.
+        Index written by `save`, its arrays mapped, not read; from a bucket, copies of them.
 
         Parameters
         ----------
-        folder : pathlib.Path
+        folder : Place
             Where `save` put it.
 
         Raises
@@ -126,9 +125,9 @@ class SourceIndex:
             If it is missing or damaged.
         """
         try:
-            meta = json.loads((folder / "index.json").read_text())
-            counts = np.load(folder / "atom_counts.npy", mmap_mode="r")
-            locators = np.load(folder / "locators.npy", mmap_mode="r")
+            meta = json.loads(read(folder / "index.json"))
+            saved = meta.get("arrays", {})
+            counts, locators = (_load(folder / f"{k}.npy", saved.get(k, "")) for k in ARRAYS)
         except (OSError, ValueError, EOFError, KeyError) as error:
             raise SourceError(f"source index {folder} cannot be read: {error}") from error
         if not len(counts) == len(locators) == meta["structures"]:
@@ -141,7 +140,7 @@ class SourceIndex:
             {int(k): v for k, v in meta["problems"].items()},
         )
 
-    def damage(self, folder: Path) -> str | None:
+    def damage(self, folder: Place) -> str | None:
         """
         Say what of an index that was loaded is not as it was saved; None if nothing is.
 
@@ -149,38 +148,56 @@ class SourceIndex:
 
         Parameters
         ----------
-        folder : pathlib.Path
+        folder : Place
             Where it was loaded from.
         """
-        saved = json.loads((folder / "index.json").read_text()).get("arrays", {})
+        saved = json.loads(read(folder / "index.json")).get("arrays", {})
         for name in ARRAYS:
             if saved.get(name, "") not in ("", _digest(getattr(self, name))):
                 return f"{folder / name}.npy has other values than were saved"
         return None
 
-    def changed_file(self, ignoring: Path | None = None) -> str | None:
+    def changed_file(self, ignoring: Place | None = None) -> str | None:
         """
         Say which file is no longer as it was when scanned, by size and time.
 
         Parameters
         ----------
-        ignoring : pathlib.Path, optional
-            Folder whose files do not count, such as that of unpacked copies.
+        ignoring : Place, optional
+            Folder whose files do not count, such as that of unpacked copies, or `EVERYTHING`.
 
         Returns
         -------
         str or None
             None if nothing has changed.
         """
-        for stamp in self.files:
-            path = Path(stamp.path)
-            if ignoring is not None and path.is_relative_to(ignoring):
+        for then in self.files:
+            path = place(then.path)
+            if ignoring is not None and _within(path, ignoring):
                 continue
-            if not path.exists():
-                return f"{stamp.path} is gone"
-            if FileStamp.of(path) != stamp:
-                return f"{stamp.path} has changed since it was indexed"
+            try:
+                now = FileStamp.of(path)
+            except FileNotFoundError:
+                return f"{then.path} is gone"
+            if now != then:
+                return f"{then.path} has changed since it was indexed"
         return None
+
+
+def _load(file: Place, digest: str) -> NDArray[Any]:
+    found: NDArray[Any] = np.load(local_copy(file), mmap_mode="r")
+    if isinstance(file, Path) or digest in ("", _digest(found)):
+        return found
+    found = np.load(local_copy(file, fresh=True), mmap_mode="r")
+    if _digest(found) != digest:
+        raise ValueError(f"{file} has other values than were saved")
+    return found
+
+
+def _within(path: Place, folder: Place) -> bool:
+    if isinstance(path, Path):
+        return isinstance(folder, Path) and path.is_relative_to(folder)
+    return folder == EVERYTHING
 
 
 def _digest(values: NDArray[np.generic]) -> str:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError, SourceError, StoreError
+from distdesc.place import place
 from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
+from distdesc.store.storage import stamp
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures.batches import check_range
 from distdesc.structures.index import FileStamp, SourceIndex
@@ -31,7 +33,7 @@ class StructureStore:
     Parameters
     ----------
     path : str
-        Folder of the store.
+        The store: a folder, or ``s3://bucket/name.zarr``.
     """
 
     path: str
@@ -61,7 +63,7 @@ class StructureStore:
         SourceError
             If there is no store, or its ingest is not finished.
         """
-        path = Path(self.path)
+        path = place(self.path)
         try:
             digest = content_digest(path, STAGE)
             reader = RowReader(path)
@@ -101,7 +103,7 @@ class StructureStore:
             raise SourceError(f"structure store {error}") from error
 
     def _read(self, index: SourceIndex, start: int, stop: int, records: bool) -> Structures:
-        reader = _reader(self.path, plan_path(Path(self.path)).stat().st_mtime_ns)
+        reader = _reader(self.path, stamp(plan_path(place(self.path))).version)
         counts = np.asarray(index.atom_counts[start:stop], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         first = np.asarray(index.locators[start:stop, 0])
@@ -163,7 +165,7 @@ def _records(
     stop: int,
 ) -> list[Structure | None]:
     counts, offsets = np.diff(batch.offsets), batch.offsets
-    stages = read_plan(Path(path)).identity["stage"]
+    stages = read_plan(place(path)).identity["stage"]
     columns = next(s["columns"] for s in stages if s["name"] == STAGE)
     values = {}
     for name, group, *_ in columns:

@@ -23,10 +23,10 @@ from distdesc.errors import RunError, StoreError
 from distdesc.report.reader import open_run
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.store import lock as locks
-from distdesc.store import objects
 from distdesc.store.lock import LOCK, STALE_AFTER, client_lock
-from distdesc.store.objects import publish, sealed, unsealed
+from distdesc.store.objects import sealed, unsealed
 from distdesc.store.receipts import read_receipt, receipt_path
+from distdesc.store.storage import create
 from distdesc.store.written import read_plan
 
 CHUNK = Path("fingerprint") / "c" / "1" / "0"
@@ -196,7 +196,7 @@ def test_an_attempt_that_cannot_write_leaves_no_receipt_and_what_there_was(
         if os.readlink(f"/proc/self/fd/{handle}").count("fingerprint/c/3"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(objects.os, "fsync", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(RunError, match=r"fingerprint-00000003: .*Input/output error"):
         run(campaign)
     assert read_receipt(campaign.path, "fingerprint", 3) is None
@@ -218,8 +218,8 @@ def test_rows_and_their_folders_are_synced_before_the_receipt_is_published(make,
         synced.append(f"published {target}")
         link(source, target)
 
-    monkeypatch.setattr(objects.os, "fsync", record)
-    monkeypatch.setattr(objects.os, "link", published)
+    monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(os, "link", published)
     run(make())
     path = make().path
     receipt = synced.index(f"published {receipt_path(path, 'fingerprint', 2)}")
@@ -275,7 +275,7 @@ def test_of_two_clients_that_find_the_same_dead_one_the_slower_leaves_the_lock_a
     tmp_path, monkeypatch
 ):
     file = tmp_path / LOCK
-    publish(file, b'{"host": "elsewhere", "pid": 1}')
+    create(file, b'{"host": "elsewhere", "pid": 1}')
     os.utime(file, (0, 0))
     original = locks._take_away
     seen: list[str] = []

@@ -1,0 +1,375 @@
+"""
+What is done with the objects of a store, be they files or in a bucket: the one door to both.
+
+Every function takes a `Place`, and says the same of either: an object is there whole or not at all,
+and is safe when the call returns. A file that is not there is a FileNotFoundError; storage that
+fails is an OSError with the place's name.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import xxhash
+from zarr.abc.store import Store
+from zarr.storage import LocalStore
+
+from distdesc.place import ObjectPath, Place
+from distdesc.store import bucket, local
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """
+    Cheap identity of an object's content.
+
+    Parameters
+    ----------
+    size : int
+        In bytes.
+    version : int
+        Differs after a change: of a file, the time of it in ns.
+    """
+
+    size: int
+    version: int
+
+
+def read(file: Place) -> bytes:
+    """
+    Content of an object.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    """
+    return (
+        file.read_bytes() if isinstance(file, Path) else bucket.bucket_of(file).read(file.key).data
+    )
+
+
+def read_each(files: Sequence[Place]) -> Iterator[bytes | None]:
+    """
+    Content of many objects, in their order; None for one that is not there.
+
+    Parameters
+    ----------
+    files : sequence of Place
+        The objects, of one store.
+    """
+    remote = [f for f in files if isinstance(f, ObjectPath)]
+    if remote:
+        yield from bucket.bucket_of(remote[0]).read_each([f.key for f in remote])
+    for file in files[len(remote) :]:
+        try:
+            yield read(file)
+        except FileNotFoundError:
+            yield None
+
+
+def stamp(file: Place) -> Stamp:
+    """
+    Size and version of an object.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    """
+    if isinstance(file, Path):
+        found = file.stat()
+        return Stamp(found.st_size, found.st_mtime_ns)
+    size, etag = bucket.bucket_of(file).head(file.key)
+    return Stamp(size, xxhash.xxh3_64_intdigest(etag.encode()) >> 1)
+
+
+def exists(file: Place) -> bool:
+    """
+    Whether there is such an object.
+
+    Parameters
+    ----------
+    file : Place
+        The object; a folder is none.
+    """
+    if isinstance(file, Path):
+        return file.is_file()
+    with suppress(FileNotFoundError):
+        stamp(file)
+        return True
+    return False
+
+
+def create(file: Place, data: bytes) -> bool:
+    """
+    Create an object that did not exist, whole and safe, or leave the existing one alone.
+
+    Of any number of processes that create the same object at the same time, exactly one wins.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    data : bytes
+        Its content; different for each who tries, where it matters who has won.
+
+    Returns
+    -------
+    bool
+        False if it was there already.
+    """
+    if isinstance(file, Path):
+        return local.create(file, data)
+    return bucket.bucket_of(file).create(file.key, data) is not None
+
+
+class Batch:
+    """
+    Objects that are put in place together, each whole, and are all safe at about the cost of one.
+
+    A context manager; files that were not put in place are gone at its end. In a bucket, an
+    object is in place when it is added.
+
+    Parameters
+    ----------
+    sync : bool
+        False leaves it to the system when files are on disk.
+    """
+
+    def __init__(self, sync: bool = True) -> None:
+        self._files = local.FileBatch(sync)
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete what was not put in place."""
+        self._files.discard()
+
+    def add(self, file: Place, data: bytes | memoryview) -> None:
+        """
+        Take an object; it may be in place from now on.
+
+        Parameters
+        ----------
+        file : Place
+            Its place, which may be taken.
+        data : bytes or memoryview
+            The content.
+        """
+        if isinstance(file, Path):
+            self._files.add(file, data)
+        else:
+            bucket.bucket_of(file).put(file.key, data)
+
+    def place(self) -> None:
+        """Put all objects in place, and have them safe before this returns."""
+        self._files.place()
+
+
+def replace(file: Place, data: bytes | memoryview) -> None:
+    """
+    Create or replace an object, whole, and safe before this returns.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    data : bytes or memoryview
+        The content.
+    """
+    with Batch() as batch:
+        batch.add(file, data)
+        batch.place()
+
+
+def aged(file: Place) -> tuple[bytes, float]:
+    """
+    Content of an object, and the seconds since it was put or touched.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    """
+    if isinstance(file, Path):
+        return file.read_bytes(), time.time() - file.stat().st_mtime
+    found = bucket.bucket_of(file).read(file.key)
+    return found.data, time.time() - found.modified
+
+
+def touch(file: Place, mine: bytes) -> bool:
+    """
+    Make an object new again, if it is still the one that was created.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    mine : bytes
+        The content that it was created with.
+
+    Returns
+    -------
+    bool
+        False if it has other content by now.
+    """
+    if isinstance(file, Path):
+        os.utime(file)
+        return file.read_bytes() == mine
+    found = bucket.bucket_of(file).read(file.key)
+    if found.data != mine:
+        return False
+    return bucket.bucket_of(file).put(file.key, mine, found.etag) is not None
+
+
+def swap(file: ObjectPath, data: bytes, wanted: Callable[[], bool]) -> bool:
+    """
+    Replace an object in a bucket, if it is not changed by another meanwhile.
+
+    Parameters
+    ----------
+    file : ObjectPath
+        The object.
+    data : bytes
+        Its new content.
+    wanted : callable
+        Asked, after a look at the object, whether it is still to be replaced.
+
+    Returns
+    -------
+    bool
+        False if it was not replaced.
+    """
+    _, etag = bucket.bucket_of(file).head(file.key)
+    return wanted() and bucket.bucket_of(file).put(file.key, data, etag) is not None
+
+
+def delete(file: Place) -> None:
+    """
+    Delete an object, if it is there.
+
+    Parameters
+    ----------
+    file : Place
+        The object.
+    """
+    if isinstance(file, Path):
+        file.unlink(missing_ok=True)
+    else:
+        bucket.bucket_of(file).delete([file.key])
+
+
+def delete_folder(folder: Place) -> None:
+    """
+    Delete all objects in a folder, or the one of that name; nothing if there is none.
+
+    Parameters
+    ----------
+    folder : Place
+        The folder.
+    """
+    if isinstance(folder, Path):
+        local.delete_folder(folder)
+    else:
+        inner = bucket.bucket_of(folder).sizes(folder.key)
+        bucket.bucket_of(folder).delete([folder.key, *((folder / name).key for name in inner)])
+
+
+def names(folder: Place) -> set[str]:
+    """
+    Names of what is directly in a folder, objects and folders alike.
+
+    Parameters
+    ----------
+    folder : Place
+        It need not exist.
+    """
+    if isinstance(folder, ObjectPath):
+        return bucket.bucket_of(folder).names(folder.key)
+    with suppress(FileNotFoundError):
+        return {f.name for f in folder.iterdir()}
+    return set()
+
+
+def sizes(folder: Place) -> dict[str, int]:
+    """
+    Size of every object in a folder and those below it, by name within it.
+
+    Parameters
+    ----------
+    folder : Place
+        It need not exist.
+    """
+    return (
+        local.sizes(folder)
+        if isinstance(folder, Path)
+        else bucket.bucket_of(folder).sizes(folder.key)
+    )
+
+
+def download(file: ObjectPath, copy: Path) -> None:
+    """
+    Copy an object in a bucket into a file, which is there whole or not at all.
+
+    Parameters
+    ----------
+    file : ObjectPath
+        The object.
+    copy : pathlib.Path
+        The file; its folder is created if missing.
+    """
+    local.write(copy, bucket.bucket_of(file).blocks(file.key))
+
+
+def files(folder: Place) -> Iterator[str]:
+    """
+    Name within it of every object in a folder and those below it.
+
+    Parameters
+    ----------
+    folder : Place
+        It need not exist.
+    """
+    return local.files(folder) if isinstance(folder, Path) else iter(sizes(folder))
+
+
+def remove_partials(folder: Place) -> None:
+    """
+    Delete what killed writers left behind; to be called when no attempt is running.
+
+    Parameters
+    ----------
+    folder : Place
+        Searched with all that is below it.
+    """
+    if isinstance(folder, Path):
+        local.remove_partials(folder)
+
+
+def zarr_store(path: Place, read_only: bool = False) -> Store:
+    """
+    Store of Zarr.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    read_only : bool
+        Whether nothing can be written.
+    """
+    if isinstance(path, Path):
+        return LocalStore(path, read_only=read_only)
+    return bucket.ZarrBucket(path, read_only)
