@@ -63,6 +63,9 @@ class Execution:
     isolation : str
         When a shard is computed in a process of its own, which may die: ``"after_crash"`` of
         its Dask worker, ``"always"``, or ``"never"``.
+    tls : str
+        Folder of certificates with which scheduler, workers and client talk TLS only; of an
+        embedded cluster also ``"temporary"``; empty for what Dask's configuration says.
     """
 
     executor: str = "dask"
@@ -70,6 +73,7 @@ class Execution:
     memory: float = 0.0
     scheduler: str = ""
     isolation: str = "after_crash"
+    tls: str = ""
 
     def __post_init__(self) -> None:
         if self.workers < 0:

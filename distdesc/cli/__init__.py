@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import distdesc
-from distdesc.cli import campaigns, decoding, inspection, singular
+from distdesc.cli import campaigns, cluster, decoding, inspection, singular
 from distdesc.cli.errors import exit_on_errors
 
 HELP = """
@@ -61,6 +61,9 @@ for command in (
     inspection.report,
     inspection.verify,
     inspection.export,
+    cluster.scheduler,
+    cluster.worker,
+    cluster.certs,
 ):
     cli.add_command(command)
 

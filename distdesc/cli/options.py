@@ -35,6 +35,12 @@ def execution_options(command: F) -> F:
                 help="Address or scheduler file of a running Dask cluster to use instead.",
             ),
             click.option(
+                "--tls",
+                metavar="DIR",
+                help='Folder of certificates (distdesc certs): Dask talks TLS only. "temporary" '
+                "makes some for workers on this machine.",
+            ),
+            click.option(
                 "--set",
                 "assignments",
                 multiple=True,
@@ -52,6 +58,7 @@ def overrides(
     memory: float | None = None,
     executor: str | None = None,
     scheduler: str | None = None,
+    tls: str | None = None,
     assignments: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """
@@ -59,7 +66,7 @@ def overrides(
 
     Parameters
     ----------
-    workers, memory, executor, scheduler : optional
+    workers, memory, executor, scheduler, tls : optional
         See `execution_options`; None where not given.
     assignments : tuple of str
         ``section.key=value`` with values as in TOML, or bare words.
@@ -69,7 +76,10 @@ def overrides(
     CampaignError
         If an assignment is not of that form.
     """
-    named = {"workers": workers, "memory": memory, "executor": executor, "scheduler": scheduler}
+    named = {
+        "workers": workers, "memory": memory, "executor": executor,
+        "scheduler": scheduler, "tls": tls,
+    }  # fmt: skip
     found = {f"execution.{k}": v for k, v in named.items() if v is not None}
     for text in assignments:
         key, equals, value = text.partition("=")

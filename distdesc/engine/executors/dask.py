@@ -22,6 +22,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
+from distdesc.engine.executors.security import TEMPORARY, security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
@@ -68,14 +69,16 @@ class DaskExecutor:
         self._settings = dask.config.set(SETTINGS)
         logging.getLogger("distributed").setLevel(logging.WARNING)
         if self.execution.scheduler:
-            self._client = _connect(self.execution.scheduler)
+            self._client = _connect(self.execution.scheduler, self.execution.tls)
         else:
+            security = security_of(self.execution.tls)
             with _ctrl_c_for_the_client_alone():
                 self._cluster = LocalCluster(
                     n_workers=self.execution.workers or os.cpu_count() or 1,
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
+                    security=security,
                     dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
                     memory_limit=int(self.execution.memory * 2**30) or "auto",
                     silence_logs=logging.ERROR,
@@ -243,19 +246,21 @@ def _nowhere() -> TextIO:
     return open(os.devnull, "w")
 
 
-def _connect(scheduler: str) -> Client:
+def _connect(scheduler: str, tls: str) -> Client:
     file = Path(scheduler)
     if "://" not in scheduler and not file.exists():
         raise CampaignError(
             f"[execution] scheduler must be an address such as tcp://host:8786, or an existing "
             f"scheduler file, got {scheduler}"
         )
-    try:
-        return (
-            Client(scheduler, timeout="60s")
-            if "://" in scheduler
-            else Client(scheduler_file=scheduler, timeout="60s")
+    if tls == TEMPORARY:
+        raise CampaignError(
+            "[execution] tls must be the folder of the certificates that the scheduler trusts, got "
+            '"temporary", which is for workers on this machine'
         )
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    try:
+        return Client(**where, security=security_of(tls, ("client",)), timeout="60s")
     except (OSError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
 
