@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.errors import CampaignError, StoreError
+from distdesc.errors import StoreError
 from distdesc.report.decoded_rows import FOUND, Rows, decoded_rows, right
 from distdesc.report.decoding import DecodingSummary, summarise_decoding
+from distdesc.report.figure_canvas import canvas
 from distdesc.report.reader import Run
 
 if TYPE_CHECKING:
@@ -45,22 +46,12 @@ def write_figure(run: Run, output: Path) -> None:
     StoreError
         If matplotlib is not installed, or the run has nothing to draw.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise StoreError("a figure needs matplotlib: pip install 'distdesc[figures]'") from error
     found = summarise_decoding(run)
     if found is None or not found.total.known:
         raise StoreError(
             "there is nothing to draw: no decoded structures whose true atoms are known"
         )
-    # Not through pyplot, whose global state belongs to the user's program.
-    figure = Figure(figsize=(13, 4.4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    formats = canvas.get_supported_filetypes()
-    if output.suffix[1:] not in formats:
-        raise CampaignError(f"figure must end in .{', .'.join(sorted(formats))}, got {output.name}")
+    figure = canvas(output, 13, 4.4)
     by_size, by_group, errors = figure.subplots(1, 3, width_ratios=(6, 5, 4))
     rows = decoded_rows(run)
     kind = f"{found.row_kind}s"

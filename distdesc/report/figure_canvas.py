@@ -9,6 +9,7 @@ from distdesc.errors import CampaignError, StoreError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 GRID_COLOUR = "#dddddd"
 """Of lines behind the data."""
@@ -43,3 +44,17 @@ def canvas(output: Path, width: float, height: float) -> Figure:
     if output.suffix[1:] not in formats:
         raise CampaignError(f"figure must end in .{', .'.join(sorted(formats))}, got {output.name}")
     return figure
+
+
+def patch(colour: str) -> Patch:
+    """
+    Entry of a legend for a ground of some colour.
+
+    Parameters
+    ----------
+    colour : str
+        As matplotlib takes it.
+    """
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distdesc.errors import StoreError
-from distdesc.report.figure_canvas import GRID_COLOUR, canvas
+from distdesc.report.figure_canvas import GRID_COLOUR, canvas, patch
 from distdesc.report.reader import Run
 from distdesc.report.sensitivity import (
     GRID,
@@ -69,9 +69,11 @@ def write_sensitivity_figure(run: Run, output: Path) -> None:
         axes.set_visible(False)
     for axes in panels[::across]:
         axes.set(ylabel="least seen motion / most seen")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=6, frameon=False)
-    figure.suptitle(f"{found.rows:,} environments: how large must the basis be?")
+    known = {label: handle for axes in reversed(panels)  # what the first has, it shows
+             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    known["enough, or sees most"] = patch(ENOUGH)
+    figure.legend(known.values(), known.keys(), loc="outside lower left", ncols=6, frameon=False)
+    figure.suptitle(f"{found.rows:,} environments: how large must the basis be? (bold: as given)")
     figure.savefig(output, dpi=150)
 
 
@@ -82,7 +84,7 @@ def _draw(axes: Axes, found: SensitivitySummary, verdict: Verdict) -> None:
         colour, label = STYLES[name]
         values = [line.quantiles[name] for line in lines]
         drawn = [np.nan if v is None else max(v, LOWEST) for v in values]
-        joined = "-" if verdict.ordered else ":"
+        joined = "-" if verdict.ordered else ":" if _numbers(verdict) else ""
         axes.plot(places, drawn, f"o{joined}", color=colour, label=label, markersize=4)
     extra = np.array([line.rows_with_extra_nulls / max(1, found.rows) for line in lines])
     label = "environments with nulls that no symmetry demands"
@@ -94,6 +96,9 @@ def _draw(axes: Axes, found: SensitivitySummary, verdict: Verdict) -> None:
     if verdict.ordered and verdict.enough is not None:
         begin = verdict.values.index(verdict.enough)
         axes.axvspan(begin - 0.3, len(lines) - 0.7, color=ENOUGH, zorder=0)
+    elif verdict.enough is not None:
+        best = verdict.values.index(verdict.enough)
+        axes.axvspan(best - 0.3, best + 0.3, color=ENOUGH, zorder=0)
     axes.set_yscale("log")
     axes.set_ylim(LOWEST / 20, 2)
     ticks = [LOWEST, *(10.0 ** np.arange(-5, 1))]
@@ -103,9 +108,15 @@ def _draw(axes: Axes, found: SensitivitySummary, verdict: Verdict) -> None:
     axes.set_axisbelow(True)
     axes.set_xlim(-0.5, len(lines) - 0.5)
     axes.set_xticks(places.tolist(), _ticks(verdict), **_turned(verdict))
+    for line, tick in zip(lines, axes.get_xticklabels(), strict=True):
+        tick.set_fontweight("normal" if line.changes else "bold")
     axes.set(title=f"{verdict.key}: {verdict.words}" if verdict.key != GRID else verdict.words,
              xlabel="" if verdict.key == GRID else verdict.key)  # fmt: skip
     axes.title.set_fontsize(9)
+
+
+def _numbers(verdict: Verdict) -> bool:
+    return all(isinstance(value, int | float) for value in verdict.values)
 
 
 def _percent(part: float) -> str:

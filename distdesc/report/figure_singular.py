@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,16 @@ COLOURS = {
     "incompleteness": "#c0392b",
     "higher incompleteness": "#7d3c98",
 }
-"""Of each kind; the order in which they are drawn on top of each other."""
+"""Of each kind; strips are in this order from below, and points on top of each other."""
 
 NAMES = ("s_max", "s_min_symmetric", "ratio", "kind", "d_est", "distance")
 """Columns that are drawn."""
+
+EXPECTED = ("regular", "symmetry", "cutoff")
+"""Kinds that the headline leaves out."""
+
+PALE, DARK = ("regular", "cutoff", NOT_TOLD), "#444444"
+"""Kinds in whose colours words cannot be read, and what those are written in."""
 
 ZERO = 1e-12
 """Ratios below this are drawn here."""
@@ -66,17 +72,16 @@ def write_singular_figure(run: Run, output: Path) -> None:
     if stage is None or rows is None or not np.isfinite(rows.seen_least).any():
         what = "row" if stage is None else _row(stage, run)
         raise StoreError(f"there is nothing to draw: no {what} shows a motion")
-    near = bool(np.isfinite(rows.distances).any())
-    figure = canvas(output, 13 if near else 6.5, 4.6)
-    panels: Any = figure.subplots(1, 3 if near else 1, width_ratios=(5, 4, 5) if near else None)
-    first, *others = np.atleast_1d(panels)
     names = [n for n in COLOURS if n in (*kind_names(run), NOT_TOLD) and np.any(rows.kinds == n)]
-    _draw_ratios(first, rows, names)
-    if others:
-        _draw_distances(others[0], rows, names)
-        _draw_map(others[1], rows, names)
-    handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, frameon=False)
+    near = bool(np.isfinite(rows.distances).any())
+    figure = canvas(output, 15 if near else 8, max(4.8, 1.6 + 0.8 * len(names)))
+    widths = (5, 4, 5) if near else (1,)
+    grid = figure.add_gridspec(len(names), len(widths), width_ratios=widths)
+    _draw_ratios([figure.add_subplot(grid[k, 0]) for k in range(len(names))], rows, names)
+    if near:
+        _draw_distances([figure.add_subplot(grid[k, 1]) for k in range(len(names))], rows, names)
+        _draw_map(figure.add_subplot(grid[:, 2]), rows, names)
+    figure.align_ylabels(figure.axes[: len(names)])
     figure.suptitle(_headline(rows, names))
     figure.savefig(output, dpi=150)
 
@@ -84,9 +89,8 @@ def write_singular_figure(run: Run, output: Path) -> None:
 def _headline(rows: Rows, names: list[str]) -> str:
     counts = {name: int(np.sum(rows.kinds == name)) for name in names}
     if rows.stage == "search":
-        led = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-        return f"{len(rows):,} starts, by the kind of the singular point that they led to: {led}"
-    others = [f"{n:,} {name}" for name, n in counts.items() if name not in ("regular", "symmetry")]
+        return f"{len(rows):,} starts, by the kind of the singular point that they led to"
+    others = [f"{n:,} {name}" for name, n in counts.items() if name not in EXPECTED]
     what = ", ".join(others) or "nothing is hidden but by symmetry"
     return f"{len(rows):,} {_rows(rows)}: {what}"
 
@@ -99,39 +103,63 @@ def _row(stage: str, run: Run) -> str:
     return "start" if stage == "search" else run.plan.layout(stage).row_kind
 
 
-def _stacked(
-    axes: Axes, values: NDArray[np.float64], rows: Rows, names: list[str], edges: NDArray[Any]
+def _strips(
+    strips: list[Axes],
+    values: NDArray[np.float64],
+    rows: Rows,
+    names: list[str],
+    edges: NDArray[np.float64],
 ) -> None:
-    """Histogram of the finite values, stacked by kind, with the number of each in the legend."""
-    parts = [values[(rows.kinds == name) & np.isfinite(values)] for name in names]
-    labels = [f"{name} ({int(np.sum(rows.kinds == name)):,})" for name in names]
-    axes.hist(
-        parts, bins=edges.tolist(), stacked=True, color=[COLOURS[n] for n in names], label=labels,
-        log=sum(map(len, parts)) > 500,
-    )  # fmt: skip
-    if axes.get_yscale() == "linear":
-        axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color=GRID_COLOUR)
+    """
+    Histogram of the finite values of each kind, with a scale of its own.
+
+    One may have a thousand times as many as another: stacked on one scale, the few would not be
+    seen, and stacks do not add up on a logarithmic one.
+    """
+    for axes, name in zip(strips, reversed(names), strict=True):
+        counts, _ = np.histogram(values[(rows.kinds == name) & np.isfinite(values)], edges)
+        axes.stairs(counts, edges, fill=True, color=COLOURS[name])
+        most = max(1, int(counts.max(initial=0)))
+        axes.set_yticks([most] if counts.any() else [], [f"{most:,}"] if counts.any() else [])
+        axes.set(ylim=(0, 1.15 * most), xlim=(edges[0], edges[-1]))
+        if not counts.any():
+            axes.text(0.5, 0.4, "none looked for", color=DARK, ha="center", fontsize=8,
+                      transform=axes.transAxes)  # fmt: skip
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_axisbelow(True)
+        axes.grid(axis="x", color=GRID_COLOUR)
 
 
-def _draw_ratios(axes: Axes, rows: Rows, names: list[str]) -> None:
-    """Histogram of the least seen motion to the most seen."""
+def _draw_ratios(strips: list[Axes], rows: Rows, names: list[str]) -> None:
+    """How the least seen motion compares with the most seen; and how many rows there are."""
     exponents = np.log10(np.maximum(rows.seen_least, ZERO))
     low = np.floor(np.nanmin(exponents))
-    _stacked(axes, exponents, rows, names, np.arange(low, 0.26, 0.25))
-    _decades(axes, "x", low, 0, zero=np.log10(ZERO))
-    _title(axes, "what is seen least", _least(rows), _rows(rows))
+    _strips(strips, exponents, rows, names, np.arange(low, 0.26, 0.25))
+    _share_axis(strips, low, 0, np.log10(ZERO), _least(rows))
+    for axes, name in zip(strips, reversed(names), strict=True):
+        own = rows.kinds == name
+        label = f"{name}\n{int(own.sum()):,}".replace("higher ", "higher\n")
+        axes.set_ylabel(label, color=COLOURS[name] if name not in PALE else DARK, rotation=0,
+                        ha="right", va="center", fontweight="bold")  # fmt: skip
+    strips[0].set_title(f"what is seen least of {_rows(rows)}")
 
 
-def _draw_distances(axes: Axes, rows: Rows, names: list[str]) -> None:
-    """Histogram of the distances of singular points."""
+def _draw_distances(strips: list[Axes], rows: Rows, names: list[str]) -> None:
+    """How far singular points are, by kind."""
     exponents = np.log10(np.maximum(rows.distances, NEAR))
-    low = min(np.floor(np.nanmin(exponents)), -2)
-    _stacked(axes, exponents, rows, names, np.arange(low, np.nanmax(exponents) + 0.26, 0.25))
-    _decades(axes, "x", low, int(np.ceil(np.nanmax(exponents))), zero=np.log10(NEAR))
+    low, high = min(np.floor(np.nanmin(exponents)), -2), np.ceil(np.nanmax(exponents))
+    _strips(strips, exponents, rows, names, np.arange(low, high + 0.26, 0.25))
+    _share_axis(strips, low, high, np.log10(NEAR), DISTANCE)
     n = int(np.isfinite(rows.distances).sum())
-    _title(axes, f"how near a singular point is ({n:,} looked for)", DISTANCE, _rows(rows))
+    strips[0].set_title(f"how near a singular point is ({n:,} looked for)")
+
+
+def _share_axis(strips: list[Axes], low: float, high: float, zero: float, what: str) -> None:
+    """Ticks of all strips, with numbers below the last."""
+    for axes in strips:
+        _decades(axes, "x", low, high, zero)
+        axes.tick_params(labelbottom=axes is strips[-1])
+    strips[-1].set_xlabel(what)
 
 
 def _draw_map(axes: Axes, rows: Rows, names: list[str]) -> None:
@@ -141,25 +169,36 @@ def _draw_map(axes: Axes, rows: Rows, names: list[str]) -> None:
     if len(chosen) > MOST_POINTS:
         chosen = np.random.default_rng(0).choice(chosen, MOST_POINTS, replace=False)
     x, y = np.log10(np.maximum(far, NEAR)), np.log10(np.maximum(seen, ZERO))
-    size = 40 if len(chosen) < 200 else 10
-    for name in names:
+    few = len(chosen) < 200
+    for k, name in enumerate(names):
         own = chosen[rows.kinds[chosen] == name]
+        # few may lie on top of each other: what is below shows as a ring
+        size = 30 * (len(names) - k) if few else 10
         axes.scatter(x[own], y[own], s=size, color=COLOURS[name], alpha=0.8, linewidths=0)
     _decades(axes, "x", np.floor(x[chosen].min()), np.ceil(x[chosen].max()), np.log10(NEAR))
     _decades(axes, "y", np.floor(y[chosen].min()), np.ceil(y[chosen].max()), np.log10(ZERO))
     axes.grid(color=GRID_COLOUR)
     axes.set_axisbelow(True)
-    _title(axes, "blind spots: lower left", DISTANCE, _least(rows))
+    _flag_lines(axes, rows)
+    axes.set(title="blind spots: lower left", xlabel=DISTANCE, ylabel=_least(rows))
+
+
+def _flag_lines(axes: Axes, rows: Rows) -> None:
+    """Below both of these, a row is flagged."""
+    settings = next(s for s in rows.run.plan.campaign["stage"] if s["name"] == rows.stage)
+    for name, line, span in (("flag_ratio", axes.axhline, axes.get_ylim()),
+                             ("flag_distance", axes.axvline, axes.get_xlim())):  # fmt: skip
+        place = np.log10(settings.get(name, np.inf))
+        if span[0] < place < span[1]:
+            line(place, color=DARK, linestyle="--", linewidth=1, label=f"{name} {settings[name]:g}")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", frameon=False, fontsize=8)
 
 
 def _least(rows: Rows) -> str:
     return "least seen motion, of the start" if rows.stage == "search" else (
         "least seen motion / most seen"
     )  # fmt: skip
-
-
-def _title(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set(title=title, xlabel=x, ylabel=y)
 
 
 def _decades(axes: Axes, which: str, low: float, high: float, zero: float) -> None:

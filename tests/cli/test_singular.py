@@ -158,6 +158,14 @@ def test_a_report_is_for_people_and_draws(store, tmp_path):
     assert (tmp_path / "blind.png").stat().st_size > 10_000
 
 
+def test_a_figure_has_a_strip_of_its_own_for_every_kind(store, tmp_path):
+    call("report", store, "--figure", tmp_path / "blind.svg")
+    drawing = (tmp_path / "blind.svg").read_text()
+    for kind in ("regular", "symmetry", "truncation", "incompleteness"):
+        assert f"<!-- {kind} -->" in drawing or f">{kind}<" in drawing
+    assert "none looked for" in drawing, "regular environments have no singular point"
+
+
 def test_export_has_hidden_motions_and_pairs_that_ase_reads(store, tmp_path):
     import ase.io
 
