@@ -9,7 +9,7 @@ import click
 from distdesc.place import Place, place
 
 
-class StorePath(click.ParamType):
+class StorePath(click.ParamType):  # type: ignore[type-arg]
     """A store: a folder, or a place in a bucket, such as ``s3://bucket/name.zarr``."""
 
     name = "store"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 
 from distdesc.engine.events import Announced, Listener
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan
 from distdesc.errors import StoreError
 from distdesc.place import Place
-from distdesc.store.audit import object_fault
-from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
+from distdesc.store.audit import listed_sizes, object_fault
+from distdesc.store.receipts import Receipt, done_shards, read_receipts, revoke
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,7 @@ def missing_shards(
         stage = plan.layout.stage
         done = done_shards(path, stage)
         untrue: dict[int, str] = {}
-        for shard in sorted(done):
-            found = _receipt(path, plan, shard)
+        for shard, found in _receipts(path, plan, sorted(done)):
             if isinstance(found, str):
                 untrue[shard] = found
                 continue
@@ -74,16 +74,17 @@ def missing_shards(
     return missing
 
 
-def _receipt(path: Place, plan: StagePlan, shard: int) -> Receipt | str:
-    """Receipt of a shard, or why it cannot be trusted."""
-    try:
-        receipt = read_receipt(path, plan.layout.stage, shard)
-    except StoreError as error:
-        return str(error).partition(";")[0]
-    if receipt is None:
-        return f"the receipt of shard {shard} is gone"
-    for spec in plan.specs:
-        fault = object_fault(path, spec, receipt, content=False)
-        if fault is not None:
-            return fault
-    return receipt
+def _receipts(
+    path: Place, plan: StagePlan, shards: Sequence[int]
+) -> Iterator[tuple[int, Receipt | str]]:
+    """Receipts of shards, or why they cannot be trusted."""
+    sizes = listed_sizes(path, plan.specs, plan.layout.n_shards) if shards else None
+    found = read_receipts(path, plan.layout.stage, shards)
+    for shard, receipt in zip(shards, found, strict=True):
+        if receipt is None:
+            yield shard, f"the receipt of shard {shard} is gone"
+        elif isinstance(receipt, StoreError):
+            yield shard, str(receipt).partition(";")[0]
+        else:
+            faults = (object_fault(path, spec, receipt, False, sizes) for spec in plan.specs)
+            yield shard, next((what for what in faults if what is not None), receipt)

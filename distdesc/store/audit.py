@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distdesc.place import Place
 from distdesc.schema import ArraySpec
+from distdesc.store import storage
 from distdesc.store.receipts import Receipt
-from distdesc.store.rows import digest_file, object_key, object_path
-from distdesc.store.storage import stamp
+from distdesc.store.rows import digest_file, object_path
+
+Sizes = dict[str, NDArray[np.int64]]
+
+MISSING = -1
+"""Size of an object that is not there."""
 
 
 def object_fault(
@@ -16,7 +25,7 @@ def object_fault(
     spec: ArraySpec,
     receipt: Receipt,
     content: bool,
-    sizes: Mapping[str, int] | None = None,
+    sizes: Sizes | None = None,
 ) -> str | None:
     """
     Say how the object of one array is not as a receipt says; None if it is.
@@ -33,13 +42,13 @@ def object_fault(
         Of the shard.
     content : bool
         Read the object too; otherwise, it must be there and have its size.
-    sizes : mapping of str to int, optional
-        Sizes of what is stored, by name within the store; looked up if None.
+    sizes : dict of str to ndarray, optional
+        What `listed_sizes` found; looked up if None.
     """
     file = object_path(path, spec, receipt.shard)
     expected = receipt.objects.get(spec.name)
-    found = _size(file) if sizes is None else sizes.get(object_key(spec, receipt.shard))
-    if found is None:
+    found = _size(file) if sizes is None else int(sizes[spec.name][receipt.shard])
+    if found < 0:
         return None if expected is None else f"{file} is missing"
     if expected is None:
         return f"{file} should not exist"
@@ -53,8 +62,37 @@ def object_fault(
     return None
 
 
-def _size(file: Place) -> int | None:
-    try:
-        return stamp(file).size
-    except (FileNotFoundError, NotADirectoryError):
+def listed_sizes(path: Place, specs: Iterable[ArraySpec], n_shards: int) -> Sizes | None:
+    """
+    Sizes of all objects of some arrays, where listing them is cheaper than to look at each.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    specs : iterable of ArraySpec
+        The arrays.
+    n_shards : int
+        Shards of their stage.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_shards,), int64
+        By array; -1 where there is no object. None for a store that is a folder.
+    """
+    if isinstance(path, Path):
         return None
+    found = {spec.name: np.full(n_shards, MISSING, dtype=np.int64) for spec in specs}
+    for name, sizes in found.items():
+        for key, size in storage.sizes(path / name / "c"):
+            shard = key.partition("/")[0]
+            if shard.isdecimal() and int(shard) < n_shards:
+                sizes[int(shard)] = size
+    return found
+
+
+def _size(file: Place) -> int:
+    try:
+        return storage.stamp(file).size
+    except (FileNotFoundError, NotADirectoryError):
+        return MISSING

@@ -95,17 +95,16 @@ class Bucket:
             for block in self._obs.get(self._client, key).stream(min_chunk_size=BLOCK):
                 yield bytes(block)
 
-    def read_each(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+    def read_each(self, keys: Sequence[str]) -> list[bytes | None]:
         """
-        See `storage.read_each`.
+        See `storage.read_each`; all at the same time.
 
         Parameters
         ----------
         keys : sequence of str
             Their names.
         """
-        for start in range(0, len(keys), AT_ONCE):
-            yield from sync(self._read_all(keys[start : start + AT_ONCE]))
+        return sync(self._read_all(keys))
 
     async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
         return await asyncio.gather(*(self._read_if_there(key) for key in keys))
@@ -215,7 +214,7 @@ class Bucket:
         keys = [*found["common_prefixes"], *(o["path"] for o in found["objects"])]
         return {key.rstrip("/").rpartition("/")[2] for key in keys}
 
-    def sizes(self, folder: str) -> dict[str, int]:
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
         """
         See `storage.sizes`.
 
@@ -224,11 +223,9 @@ class Bucket:
         folder : str
             Key of it, without a slash at its end.
         """
-        found = {}
         with told(f"{self._url}/{folder}"):
             for page in self._obs.list(self._client, f"{folder}/"):
-                found.update({o["path"][len(folder) + 1 :]: o["size"] for o in page})
-        return found
+                yield from ((o["path"][len(folder) + 1 :], o["size"]) for o in page)
 
 
 class ZarrBucket(ObjectStore):  # type: ignore[type-arg]

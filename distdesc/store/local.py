@@ -97,7 +97,7 @@ def delete_folder(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
-def sizes(folder: Path) -> dict[str, int]:
+def sizes(folder: Path) -> Iterator[tuple[str, int]]:
     """
     See `storage.sizes`.
 
@@ -106,7 +106,8 @@ def sizes(folder: Path) -> dict[str, int]:
     folder : pathlib.Path
         It need not exist.
     """
-    return {name: (folder / name).stat().st_size for name in files(folder)}
+    for name in files(folder):
+        yield name, (folder / name).stat().st_size
 
 
 def files(folder: Path) -> Iterator[str]:

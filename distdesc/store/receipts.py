@@ -216,9 +216,9 @@ def read_receipts(
     shards : sequence of int
         Numbers of the shards.
     """
-    places = [receipt_path(path, stage, shard) for shard in shards]
-    for file, data in zip(places, read_each(places), strict=True):
-        yield None if data is None else _receipt(file, data)
+    found = read_each(receipt_path(path, stage, shard) for shard in shards)
+    for shard, data in zip(shards, found, strict=True):
+        yield None if data is None else _receipt(receipt_path(path, stage, shard), data)
 
 
 def _receipt(file: Place, data: bytes) -> Receipt | StoreError:

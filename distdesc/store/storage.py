@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -55,23 +56,31 @@ def read(file: Place) -> bytes:
     )
 
 
-def read_each(files: Sequence[Place]) -> Iterator[bytes | None]:
+def read_each(files: Iterable[Place]) -> Iterator[bytes | None]:
     """
     Content of many objects, in their order; None for one that is not there.
 
+    Those in a bucket are read some at a time, since each takes long to be answered.
+
     Parameters
     ----------
-    files : sequence of Place
+    files : iterable of Place
         The objects, of one store.
     """
-    remote = [f for f in files if isinstance(f, ObjectPath)]
-    if remote:
-        yield from bucket.bucket_of(remote[0]).read_each([f.key for f in remote])
-    for file in files[len(remote) :]:
-        try:
-            yield read(file)
-        except FileNotFoundError:
-            yield None
+    left = iter(files)
+    while some := list(islice(left, bucket.AT_ONCE)):
+        remote = [f for f in some if isinstance(f, ObjectPath)]
+        if remote:
+            yield from bucket.bucket_of(remote[0]).read_each([f.key for f in remote])
+        else:
+            yield from map(_read_if_there, some)
+
+
+def _read_if_there(file: Place) -> bytes | None:
+    try:
+        return read(file)
+    except FileNotFoundError:
+        return None
 
 
 def stamp(file: Place) -> Stamp:
@@ -285,7 +294,7 @@ def delete_folder(folder: Place) -> None:
         local.delete_folder(folder)
     else:
         inner = bucket.bucket_of(folder).sizes(folder.key)
-        bucket.bucket_of(folder).delete([folder.key, *((folder / name).key for name in inner)])
+        bucket.bucket_of(folder).delete([folder.key, *((folder / name).key for name, _ in inner)])
 
 
 def names(folder: Place) -> set[str]:
@@ -304,9 +313,9 @@ def names(folder: Place) -> set[str]:
     return set()
 
 
-def sizes(folder: Place) -> dict[str, int]:
+def sizes(folder: Place) -> Iterator[tuple[str, int]]:
     """
-    Size of every object in a folder and those below it, by name within it.
+    Name and size of every object in a folder and those below it.
 
     Parameters
     ----------
@@ -343,7 +352,7 @@ def files(folder: Place) -> Iterator[str]:
     folder : Place
         It need not exist.
     """
-    return local.files(folder) if isinstance(folder, Path) else iter(sizes(folder))
+    return local.files(folder) if isinstance(folder, Path) else (name for name, _ in sizes(folder))
 
 
 def remove_partials(folder: Place) -> None:
