@@ -6,6 +6,7 @@ Every exception that distdesc raises on purpose.
     DistdescError
     ├── CampaignError     a job file, a flag or a hyper-parameter is wrong
     ├── SourceError       an input cannot be opened, indexed or read, or has changed
+    │   └── SourceBusyError   … because another program holds it: waiting may help
     ├── StructureError    one structure cannot be used: quarantined, the campaign goes on
     ├── StoreError        a store is damaged, foreign, or not what the campaign expects
     └── RunError          a run had to stop; what is done is kept, and it can be resumed
@@ -26,6 +27,10 @@ class CampaignError(DistdescError):
 
 class SourceError(DistdescError):
     """An input cannot be opened, indexed or read, or has changed."""
+
+
+class SourceBusyError(SourceError):
+    """An input is held by another program, such as a writer that has locked it."""
 
 
 class StructureError(DistdescError):

@@ -9,8 +9,8 @@ import numpy as np
 from distdesc.engine.workspace import Workspace
 from distdesc.errors import SourceError
 from distdesc.stages.stage import Stage
-from distdesc.structures.batches import BatchBuilder
-from distdesc.structures.source import Structure, Structures
+from distdesc.structures.batches import BatchBuilder, joined
+from distdesc.structures.source import Structures
 from distdesc.structures.validate import find_problems
 
 NOTHING: Mapping[int, str] = {}
@@ -83,35 +83,6 @@ def problems_of(workspace: Workspace, stage: Stage, batch: Structures) -> dict[i
         return dict(batch.problems)
     return find_problems(
         batch, workspace.campaign.limits, descriptor.accepted_numbers, descriptor.cutoff
-    )
-
-
-def joined(batches: Sequence[Structures]) -> Structures:
-    """
-    One batch of several, in their order.
-
-    Parameters
-    ----------
-    batches : sequence of Structures
-        At least one; all with records, or none.
-    """
-    problems: dict[int, str] = {}
-    records: list[Structure | None] = []
-    counts = [np.diff(b.offsets) for b in batches]
-    before = 0
-    for batch in batches:
-        problems.update({before + k: reason for k, reason in batch.problems.items()})
-        records.extend(batch.records or ())
-        before += len(batch)
-    return Structures(
-        np.concatenate([b.indices for b in batches]),
-        np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
-        np.concatenate([b.numbers for b in batches]),
-        np.concatenate([b.positions for b in batches]),
-        np.concatenate([b.cells for b in batches]),
-        np.concatenate([b.pbc for b in batches]),
-        problems,
-        records if batches[0].records is not None else None,
     )
 
 

@@ -13,6 +13,7 @@ from distdesc.errors import SourceError
 from distdesc.place import Place
 from distdesc.store.cache import cache_folder
 from distdesc.structures.index import SourceIndex
+from distdesc.structures.places import REFUSED
 
 INDEX = "run/index"
 """Folder of the index, in the store."""
@@ -61,6 +62,9 @@ def scan(campaign: Campaign, scratch: Path | None, listener: Listener) -> Source
     index = campaign.source.scan(progress, scratch)
     if not len(index):
         raise SourceError(f"{_source_path(campaign)} has no structures")
+    refused = [why for why in index.problems.values() if why.startswith(REFUSED)]
+    if refused:
+        listener(Announced(f"{len(refused)} files cannot be read, the first: {refused[0]}"))
     return index
 
 

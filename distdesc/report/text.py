@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,6 +16,7 @@ from distdesc.report.catalogue import Entry
 from distdesc.report.features import FeatureSummary
 from distdesc.report.fits import reduction_words
 from distdesc.report.summary import Summary
+from distdesc.structures.places import FileCounts
 
 
 def size(n: float) -> str:
@@ -50,6 +52,8 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
     if summary.question:
         table.add_row("question", escape(summary.question))
     table.add_row("structures", f"{summary.structures:,}")
+    if summary.files is not None and (summary.files.total > 1 or summary.files.refused):
+        table.add_row("files", files_words(summary.files))
     if summary.fit is not None:
         table.add_row("reduction", reduction_words(summary.fit))
     for stage in summary.stages:
@@ -66,6 +70,26 @@ def summary_table(summary: Summary, rate: float | None = None, wall: float | Non
         table.add_row("throughput", f"{speed}, {wall:.1f} s with start-up")
     table.add_row("store", size(summary.bytes))
     return table
+
+
+def files_words(files: FileCounts) -> str:
+    """
+    What became of the files of a source, in words.
+
+    Parameters
+    ----------
+    files : FileCounts
+        How many.
+    """
+    kinds = {
+        "all used": files.whole,
+        "used in part": files.partly,
+        "read, but nothing used": files.none,
+        "refused": files.refused,
+    }
+    parts = [f"{n:,} {kind}" for kind, n in kinds.items() if n or kind == "all used"]
+    text = f"{files.total:,}: {', '.join(parts)}"
+    return f"[yellow]{text}[/yellow]" if files.refused else text
 
 
 def _quarantined(summary: Summary) -> str:
@@ -145,12 +169,17 @@ def quarantine_table(summary: Summary, most: int | None) -> RenderableType:
     """
     table = Table(title="quarantined", title_justify="left", box=None)
     table.add_column("structure", justify="right")
+    if summary.places:
+        table.add_column("file", overflow="fold")
+        table.add_column("there", justify="right")
     table.add_column("reason", overflow="fold")
     for k, (structure, reason) in enumerate(sorted(summary.quarantined.items())):
         if most is not None and k == most:
             rest = len(summary.quarantined) - most
             return Group(table, Text(f"… and {rest:,} more (--all)", style="dim"))
-        table.add_row(str(structure), Text(reason))
+        file, position = summary.places.get(structure, ("", -1))
+        where = (Text(Path(file).name), f"{position}") if summary.places else ()
+        table.add_row(str(structure), *where, Text(reason))
     return table
 
 

@@ -13,12 +13,15 @@ from ase.db import connect
 from ase.db.row import AtomsRow
 from ase.db.sqlite import SQLite3Database
 
-from distdesc.errors import CampaignError, SourceError
+from distdesc.errors import CampaignError, SourceBusyError, SourceError
 from distdesc.structures._rows import Rows, add_row
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.files import SERVERS
 from distdesc.structures.index import FileStamp
 from distdesc.structures.records import PARSE_ERRORS
+
+PATIENCE = 20.0
+"""How long to wait for a writer that has locked a database, in s."""
 
 _PBC_BITS = np.array([1, 2, 4])
 _SUMMARY = "SELECT id, unique_id, mtime, natoms FROM systems WHERE id > ? ORDER BY id LIMIT 10000"
@@ -49,6 +52,7 @@ class SqliteRows:
             self._connection.execute("SELECT natoms FROM systems LIMIT 1")
         except sqlite3.DatabaseError as error:
             self.close()
+            _check_free(path, error)
             raise SourceError(f"{path} is not an ASE database: {error}") from error
 
     def close(self) -> None:
@@ -67,6 +71,7 @@ class SqliteRows:
             try:
                 found = self._connection.execute(_SUMMARY, (last,)).fetchall()
             except sqlite3.DatabaseError as error:
+                _check_free(self.path, error)
                 raise SourceError(f"{self.path} after id {last}: {error}") from error
             for row, unique, mtime, count in found:
                 yield row, f"{unique}:{mtime!r}", count or 0
@@ -100,6 +105,7 @@ class SqliteRows:
             for found in self._connection.execute(_GEOMETRY, (ids[0], ids[-1])):
                 rows[found[0]] = found[1:]
         except sqlite3.OperationalError as error:
+            _check_free(self.path, error)
             raise SourceError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError:
             for row in ids:
@@ -119,11 +125,20 @@ class SqliteRows:
                 except KeyError:
                     found = None
                 except sqlite3.OperationalError as error:
+                    _check_free(self.path, error)
                     raise SourceError(f"{name}: {error}") from error
                 except (sqlite3.DatabaseError, *PARSE_ERRORS) as error:
                     batch.add_problem(f"{name}: damaged: {type(error).__name__}: {error}")
                     continue
                 add_row(batch, found, name)
+
+
+def _check_free(path: Path, error: sqlite3.Error) -> None:
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        raise SourceBusyError(
+            f"{path} is locked by another program, which writes to it, for more than "
+            f"{PATIENCE:g} s; run the same command again when that is done"
+        ) from error
 
 
 def _array(blob: bytes | None, dtype: str) -> Any:
@@ -133,7 +148,7 @@ def _array(blob: bytes | None, dtype: str) -> Any:
 class _ReadOnlyDatabase(SQLite3Database):  # type: ignore[misc]
     def _connect(self) -> sqlite3.Connection:
         uri = f"{Path(self.filename).absolute().as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, timeout=20)
+        return sqlite3.connect(uri, uri=True, timeout=PATIENCE)
 
 
 class JsonRows:

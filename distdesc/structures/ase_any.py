@@ -24,13 +24,16 @@ from ase.spacegroup.spacegroup import SpacegroupError
 
 from distdesc.errors import CampaignError, SourceError
 from distdesc.structures.batches import BatchBuilder
-from distdesc.structures.files import BLOCK, check_path, find_files
+from distdesc.structures.files import check_path, digest_of_file, find_files
 from distdesc.structures.index import FileStamp, SourceIndex
 from distdesc.structures.records import PARSE_ERRORS, from_atoms
 from distdesc.structures.source import Progress, Structures
 
 CACHED_SIZE = 2**25
 """Files up to this size, in bytes, are parsed once and kept, as ASE parses most from the start."""
+
+FULL = 1e-3
+"""How far an occupancy may be from one."""
 
 _READ_ERRORS = (
     *PARSE_ERRORS, AimsParseError, NoNonEmptyLines, OctopusParseError, SpacegroupError,
@@ -52,10 +55,14 @@ class AseFiles:
         File, glob, or several of those. Globs are sorted by name.
     format : str
         Name of the format as ASE has it; recognised by content and name if empty.
+    partial : bool
+        Whether structures with partly occupied sites are taken as ASE makes them, with one
+        occupant of each site and without vacancies; otherwise they are problems.
     """
 
     path: str | tuple[str, ...]
     format: str = ""
+    partial: bool = False
 
     def __post_init__(self) -> None:
         check_path(self.path)
@@ -98,7 +105,7 @@ class AseFiles:
             if failure is not None:
                 problems[len(counts)] = failure
                 counts.append(0)
-            digest.update(f"{len(images)}:{_digest_file(file)};".encode())
+            digest.update(f"{len(images)}:{digest_of_file(file)};".encode())
             if progress is not None:
                 progress(number + 1, len(files))
         return SourceIndex(
@@ -136,11 +143,28 @@ class AseFiles:
             for structure, frame in wanted:
                 if batch.skip_known(structure):
                     continue
-                if frame - first < len(images):
-                    batch.add_record(from_atoms(images[frame - first]))
+                image = images[frame - first] if frame - first < len(images) else None
+                partly = None if image is None or self.partial else _partly_occupied(image)
+                if partly is not None:
+                    batch.add_problem(f"{index.files[number].path} frame {frame}: {partly}")
+                elif image is not None:
+                    batch.add_record(from_atoms(image))
                 else:
                     batch.add_problem(failure or f"{index.files[number].path}: no frame {frame}")
         return batch.finish()
+
+
+def _partly_occupied(image: Atoms) -> str | None:
+    """Say which site of a structure has no atom, or several, part of the time."""
+    sites = image.info.get("occupancy")
+    for site in sites.values() if isinstance(sites, dict) else ():
+        if len(site) > 1 or any(part < 1 - FULL for part in site.values()):
+            shares = ", ".join(f"{symbol} {part:g}" for symbol, part in site.items())
+            return (
+                f"a site is partly occupied ({shares}), of which ASE would make "
+                f"{image.get_chemical_formula()}; partial = true accepts that"
+            )
+    return None
 
 
 def _read_range(
@@ -179,11 +203,3 @@ def _read_frames(path: str, format_name: str, frames: slice) -> tuple[list[Atoms
     if not images and frames == slice(None):
         return images, f"{path}: ASE finds no structure in it"
     return images, None
-
-
-def _digest_file(file: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return str(digest.hexdigest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,35 @@ def check_range(index: SourceIndex, start: int, stop: int) -> None:
         raise SourceError(
             f"structures {start} to {stop} are not within the source, which has {len(index)}"
         )
+
+
+def joined(batches: Sequence[Structures]) -> Structures:
+    """
+    One batch of several, in their order.
+
+    Parameters
+    ----------
+    batches : sequence of Structures
+        At least one; all with records, or none.
+    """
+    problems: dict[int, str] = {}
+    records: list[Structure | None] = []
+    counts = [np.diff(b.offsets) for b in batches]
+    before = 0
+    for batch in batches:
+        problems.update({before + k: reason for k, reason in batch.problems.items()})
+        records.extend(batch.records or ())
+        before += len(batch)
+    return Structures(
+        np.concatenate([b.indices for b in batches]),
+        np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
+        np.concatenate([b.numbers for b in batches]),
+        np.concatenate([b.positions for b in batches]),
+        np.concatenate([b.cells for b in batches]),
+        np.concatenate([b.pbc for b in batches]),
+        problems,
+        records if batches[0].records is not None else None,
+    )
 
 
 class BatchBuilder:

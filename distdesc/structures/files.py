@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import xxhash
+
 from distdesc.errors import CampaignError, SourceError
 
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
@@ -89,6 +91,22 @@ def is_compressed(file: Path) -> bool:
         Its name.
     """
     return file.suffix.lower() in UNPACKERS
+
+
+def digest_of_file(file: Path) -> str:
+    """
+    Digest of what is in a file.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The file.
+    """
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return str(digest.hexdigest())
 
 
 def unpack(file: Path, target: Path, progress: Callable[[int], None]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from distdesc.errors import SourceError
 from distdesc.structures.files import SERVERS, UNPACKERS
 
 SUFFIXES = {
@@ -31,11 +30,6 @@ def guess_source(path: str) -> dict[str, Any]:
     -------
     dict
         ``{"name": …, "path": …}``.
-
-    Raises
-    ------
-    SourceError
-        If a folder holds nothing that is recognised.
     """
     if path.startswith(SERVERS):
         return {"name": "ase_db", "path": path}
@@ -46,6 +40,8 @@ def guess_source(path: str) -> dict[str, Any]:
     if suffixes and suffixes[-1] in UNPACKERS:
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
+    if not suffix and place.name.endswith("*"):
+        return {"name": "files", "path": path}
     return {"name": SUFFIXES.get(suffix, "ase_any"), "path": path}
 
 
@@ -54,7 +50,4 @@ def _of_folder(folder: Path) -> str:
         return "structure_store"
     if any(folder.glob("*.aselmdb")):
         return "aselmdb"
-    raise SourceError(
-        f"{folder} is a folder, and neither a structure store nor one of .aselmdb files; "
-        f"name the files with a glob in quotes, such as '{folder}/*.xyz'"
-    )
+    return "files"

@@ -104,6 +104,25 @@ class AnyFormat:
             (folder / f"{k:02d}.vasp").write_text("~")
 
 
+class Mixture:
+    """A folder of files of three formats."""
+
+    path = "."
+
+    def write(self, folder, images):
+        ase.io.write(folder / "a.xyz", images[:4], format="extxyz")
+        with ase.db.connect(folder / "b.db") as database:
+            for atoms in images[4:8]:
+                database.write(atoms, gap=0.5)
+        (folder / "c").mkdir()
+        ase.io.write(folder / "c" / "c.traj", images[8:])
+
+    def spoil(self, folder, index):
+        ase_any._read_cached.cache_clear()
+        for name in ("a.xyz", "c/c.traj"):
+            (folder / name).write_bytes(b"~" * (folder / name).stat().st_size)
+
+
 class Ingested:
     """A store of three shards."""
 
@@ -154,6 +173,7 @@ class Fingerprinted:
 MAKERS = {
     "fingerprint_store": Fingerprinted(),
     "extxyz": Extxyz(),
+    "files": Mixture(),
     "ase_db": AseDb(),
     "aselmdb": Lmdb(),
     "ase_any": AnyFormat(),

@@ -109,5 +109,43 @@ def test_the_awkward_files_give_structures_or_problems_but_no_crash(shared_data)
     readable = {
         files[n].name for k, n in enumerate(index.locators[:, 0]) if k not in batch.problems
     }
-    assert readable >= {"cod_1011031.cif", "occ_vacancy.cif", "runner_input.data", "slab_TTF.xyz"}
+    assert readable >= {"cod_1011031.cif", "runner_input.data", "slab_TTF.xyz"}
     assert not readable & {"empty.xyz", "binary_garbage.xyz", "cif_misc_values.cif", "pdb_5i55.cif"}
+
+
+PARTLY = """data_x
+_symmetry_space_group_name_H-M 'P 1'
+_cell_length_a 4
+_cell_length_b 4
+_cell_length_c 4
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+"""
+
+
+@pytest.mark.parametrize(
+    ("sites", "shares"),
+    [
+        ("Fe1 Fe 0 0 0 0.94\nO1 O 0.5 0.5 0.5 1.0\n", "Fe 0.94"),
+        ("M1 Au 0 0 0 0.5\nM2 Cu 0 0 0 0.5\n", "Au 0.5, Cu 0.5"),
+    ],
+)
+def test_a_partly_occupied_site_is_not_taken_for_an_atom_unless_asked_for(tmp_path, sites, shares):
+    (tmp_path / "x.cif").write_text(PARTLY + sites)
+    for records in (False, True):
+        source = AseFiles(str(tmp_path / "x.cif"))
+        problems = source.read(source.scan(), 0, 1, records).problems
+        assert f"x.cif frame 0: a site is partly occupied ({shares})" in problems[0]
+    source = AseFiles(str(tmp_path / "x.cif"), partial=True)
+    assert not source.read(source.scan(), 0, 1).problems
+    (tmp_path / "x.cif").write_text(PARTLY + "Fe1 Fe 0 0 0 1.0\nO1 O 0.5 0.5 0.5 1\n")
+    source = AseFiles(str(tmp_path / "x.cif"))
+    assert not source.read(source.scan(), 0, 1).problems

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from distdesc.errors import SourceError
 from distdesc.structures import SOURCES
 from distdesc.structures.guess import guess_source
 
@@ -27,6 +26,8 @@ from distdesc.structures.guess import guess_source
         ("data/*.aselmdb", "aselmdb"),
         ("not/there.zarr", "structure_store"),
         ("x.cif", "ase_any"),
+        ("data/*", "files"),
+        ("data/**/*", "files"),
         ("x.cif.gz", "ase_any"),
         ("POSCAR", "ase_any"),
         ("run.traj", "ase_any"),
@@ -39,8 +40,7 @@ def test_a_path_tells_its_source(path, name):
 
 
 def test_a_folder_is_told_by_what_is_in_it(tmp_path):
-    with pytest.raises(SourceError, match="name the files with a glob"):
-        guess_source(str(tmp_path))
+    assert guess_source(str(tmp_path))["name"] == "files"
     (tmp_path / "a.aselmdb").touch()
     assert guess_source(str(tmp_path))["name"] == "aselmdb"
     (tmp_path / "zarr.json").touch()
