@@ -151,13 +151,8 @@ def _symmetrised(
     descriptor: Descriptor, points: list[Point], groups: list[Symmetry], spectra: Spectra
 ) -> Spectra:
     """Spectra of the environments made exactly as symmetric as they nearly are."""
-    exact = [spectra.row(k) for k in range(len(points))]
-    counts = spectra.n_motions.copy()
     moved = [k for k, group in enumerate(groups) if len(group.operations) > 1 and len(points[k])]
-    if moved:
-        places = [points[k].at(groups[k].symmetrised(points[k].vectors)) for k in moved]
-        found = environment_spectra(descriptor, as_environments(places))
-        for place, k in enumerate(moved):
-            exact[k], counts[k] = found.row(place), found.n_motions[place]
-    offsets = np.cumsum([0, *map(len, exact)], dtype=np.int64)
-    return Spectra(offsets, np.concatenate([np.empty(0), *exact]), counts)
+    if not moved:
+        return spectra
+    places = [points[k].at(groups[k].symmetrised(points[k].vectors)) for k in moved]
+    return spectra.replaced(moved, environment_spectra(descriptor, as_environments(places)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,23 @@ class Spectra:
         starts, ends = self.offsets[:-1], self.offsets[1:]
         with_values = np.flatnonzero(ends > starts)
         return with_values[np.isnan(self.values[starts[with_values]])]
+
+    def replaced(self, rows: Sequence[int], others: Spectra) -> Spectra:
+        """
+        Return the same with some rows from elsewhere.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Which.
+        others : Spectra
+            A row for each of them.
+        """
+        values, counts = [self.row(k) for k in range(len(self))], self.n_motions.copy()
+        for place, k in enumerate(rows):
+            values[k], counts[k] = others.row(place), others.n_motions[place]
+        offsets = np.cumsum([0, *map(len, values)], dtype=np.int64)
+        return Spectra(offsets, np.concatenate([np.empty(0), *values]), counts)
 
     def summary(self, tolerance: float = NULL) -> Summary:
         """

@@ -164,22 +164,39 @@ class StructureRow:
     def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
         """See Row.look."""
         point = self.symmetrised(point, symmetry)
-        everything = Sight(self.descriptor, point, subject=self.subject)
-        coordinates = point.vectors.ravel()
-        seen = everything.singular(coordinates)
-        visible, trivial = self.visible(point, tolerance), self.subject.trivial(coordinates)
-        lasting = self.lasting(point)
+        seen = Sight(self.descriptor, point, subject=self.subject).singular(point.vectors.ravel())
+        visible = self.visible(point, tolerance)
         nulls = seen.motions[:, seen.ratios <= seen.null]
-        found = self._sorted(point, nulls, visible, lasting)
+        found = self._sorted(point, nulls, visible)
+        return Look(point, symmetry, seen, found, *self.sights(point, visible, symmetry))
+
+    def sights(
+        self, point: Point, visible: NDArray[np.float64], symmetry: Symmetry
+    ) -> tuple[Sight, Sight]:
+        """
+        What is looked at: motions that symmetry lets features see, and of these, what lasts.
+
+        Parameters
+        ----------
+        point : Point
+            The structure, exactly symmetric.
+        visible : ndarray, shape (3 n, v), float64
+            See `visible`.
+        symmetry : Symmetry
+            Which a search keeps.
+        """
         # what is trivial here is not quite so elsewhere, where it is set aside again
+        trivial = self.subject.trivial(point.vectors.ravel())
         allowed = np.hstack([visible, trivial])
-        free = allowed
+        free, lasting = allowed, self.lasting(point)
         if lasting is not None:
             faint = complement(np.hstack([lasting, trivial]))
             free = allowed @ complement(allowed.T @ faint)
         paths = symmetry.motions()
-        sights = [Sight(self.descriptor, point, a, self.subject, paths) for a in (allowed, free)]
-        return Look(point, symmetry, seen, found, *sights)
+        return (
+            Sight(self.descriptor, point, allowed, self.subject, paths),
+            Sight(self.descriptor, point, free, self.subject, paths),
+        )
 
     def lasting(self, point: Point) -> NDArray[np.float64] | None:
         """
@@ -208,13 +225,11 @@ class StructureRow:
         return visible_motions(inner, "stack", symmetries=groups)
 
     def _sorted(
-        self,
-        point: Point,
-        nulls: NDArray[np.float64],
-        visible: NDArray[np.float64],
-        lasting: NDArray[np.float64] | None,
+        self, point: Point, nulls: NDArray[np.float64], visible: NDArray[np.float64]
     ) -> Classification:
         """Null motions by what makes them null."""
+        if not nulls.shape[1]:
+            return Classification({}, "")
         subject, descriptor = self.subject, self.descriptor
 
         def _trials(seen_from: float) -> Iterator[Trial]:
@@ -225,7 +240,7 @@ class StructureRow:
             return ladder_tests(descriptor, point, slopes, seen_from)
 
         own = subject.jacobian(descriptor, point)
-        return sort_nulls(nulls, visible, lasting, own, _trials)
+        return sort_nulls(nulls, visible, self.lasting(point), own, _trials)
 
     def _complete(self, point: Point, order: int) -> NDArray[np.float64] | None:
         """Derivatives of all that correlations of an order can tell; None if that is too much."""

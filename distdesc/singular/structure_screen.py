@@ -1,4 +1,4 @@
-"""Whole structures: singular values of their sums or stacks of features, and their symmetry."""
+"""Whole structures, from all to the few that deserve a close look: cheap steps first."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.singular.analysis import Options
+from distdesc.singular.analysis import Analysis, Options, analyse_row
 from distdesc.singular.cascade import smallest_beyond
-from distdesc.singular.classify import symmetry_of
+from distdesc.singular.distance import estimate
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Kind
-from distdesc.singular.sight import NULL
+from distdesc.singular.sight import NULL, Sight
 from distdesc.singular.spectrum import Spectra, Summary, structure_spectra
-from distdesc.structures.neighbours import build_environments
+from distdesc.singular.structure_row import StructureRow
 from distdesc.structures.source import Structures
-from distdesc.symmetry.crystal import find_structure_symmetry
-from distdesc.symmetry.structure_nulls import expected_structure_nulls
+from distdesc.symmetry.group import Symmetry
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,24 @@ class ScreenedStructures:
     spectra : Spectra
         Singular values of the structures as they are.
     summary : Summary
-        Of these, but with the nulls of the molecules as symmetric as they nearly are.
+        Of these, but with the nulls of the structures as symmetric as they nearly are.
     point_groups : list of str
         Of molecules about their centroid, and of the operations of layers and crystals; empty for
-        chains, which have one periodic direction.
+        chains, which have one periodic direction. Of the rotations alone where the fingerprint
+        tells mirror images apart.
     symmetry_nulls : ndarray, shape (n,), int32
         Null motions that the symmetry of the environments demands.
     symmetric : ndarray, shape (n,), float64
         Smallest singular value but for as many, in features per Å; NaN where none is left.
+    estimates : ndarray, shape (n,), float64
+        Estimated distance to a singular point of the same symmetry, in Å; NaN where it was not
+        asked for, or the structure is too large.
     kinds : list of Kind or None
-        Regular or symmetry; None where something else must be the reason.
+        None where it takes a close look to tell, and none was taken.
     flagged : ndarray, shape (n,), bool
-        Where it must.
+        Which deserve a close look.
+    analyses : dict of int to Analysis
+        Of those that were looked at.
     """
 
     spectra: Spectra
@@ -50,8 +55,32 @@ class ScreenedStructures:
     point_groups: list[str]
     symmetry_nulls: NDArray[np.int32]
     symmetric: NDArray[np.float64]
+    estimates: NDArray[np.float64]
     kinds: list[Kind | None]
     flagged: NDArray[np.bool_]
+    analyses: dict[int, Analysis]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A structure, its symmetry, and what that lets features see."""
+
+    row: StructureRow
+    point: Point
+    symmetry: Symmetry
+    exact: Point
+    visible: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, descriptor: Descriptor, one: Structures, features: str, options: Options) -> _Found:
+        row, point = StructureRow.of(descriptor, one, features, options.bounds)
+        symmetry = row.symmetry(point, options.tolerance)
+        exact = row.symmetrised(point, symmetry)
+        return cls(row, point, symmetry, exact, row.visible(exact, options.tolerance))
+
+    def free(self) -> Sight:
+        """What is seen of motions that neither symmetry nor the cutoff hides."""
+        return self.row.sights(self.exact, self.visible, self.symmetry)[1]
 
 
 def screen_structures(
@@ -60,9 +89,14 @@ def screen_structures(
     features: str,
     options: Options | None = None,
     tolerance: float = NULL,
+    closely: bool = False,
 ) -> ScreenedStructures:
     """
-    Find singular values and symmetry of structures.
+    Find the structures that no symmetry, but the fingerprint itself makes singular, or nearly.
+
+    As `cascade.screen` does for environments: every structure has its singular values and its
+    symmetry found, those with a small one besides the nulls that symmetry demands have their
+    distance to a singular point estimated, and those that are near to one are flagged.
 
     Parameters
     ----------
@@ -73,61 +107,57 @@ def screen_structures(
     features : str
         ``"sum"`` or ``"stack"``; see `structure_spectra`.
     options : Options, optional
-        Its ``flag_ratio``, below which a structure is flagged, and its ``tolerance`` of symmetry.
+        When a structure is looked at closer, and how.
     tolerance : float
         Singular values below this, relative to the largest, are zero.
+    closely : bool
+        Whether flagged structures are analysed; see `analyse_row`.
     """
     options = options or Options()
     spectra = structure_spectra(descriptor, batch, features)
-    names, positions = [], batch.positions.copy()
-    for k in range(len(batch)):
-        own = slice(int(batch.offsets[k]), int(batch.offsets[k + 1]))
-        name, positions[own] = _symmetrised(batch, k, options.tolerance)
-        names.append(name)
-    exact = replace(batch, positions=positions)
-    there = spectra
-    if not np.array_equal(positions, batch.positions):
-        there = structure_spectra(descriptor, exact, features)
+    rows = [
+        _Found.of(descriptor, batch.take(np.array([k])), features, options)
+        for k in range(len(batch))
+    ]
+    there, moved = spectra, [k for k, row in enumerate(rows) if row.exact is not row.point]
+    if moved:
+        positions = np.concatenate([row.exact.vectors for row in rows])
+        exact = replace(batch, positions=positions).take(np.array(moved))
+        there = spectra.replaced(moved, structure_spectra(descriptor, exact, features))
     hidden = np.array(
-        [
-            _hidden(descriptor, exact.take(np.array([k])), features, int(n), options.tolerance)
-            for k, n in enumerate(there.n_motions)
-        ],
-        dtype=np.int32,
-    )
+        [row.visible.shape[0] - row.visible.shape[1] for row in rows], dtype=np.int32
+    ) - there.n_motions.astype(np.int32)
     summary = replace(spectra.summary(tolerance), n_nulls=there.summary(tolerance).n_nulls)
     symmetric = smallest_beyond(there, hidden)
-    flagged = symmetric <= options.flag_ratio * summary.s_max
-    kinds = [
-        None if flag else Kind.SYMMETRY if n else Kind.REGULAR
-        for flag, n in zip(flagged, hidden, strict=True)
-    ]
-    return ScreenedStructures(spectra, summary, names, hidden, symmetric, kinds, flagged)
-
-
-def _symmetrised(batch: Structures, k: int, tolerance: float) -> tuple[str, NDArray[np.float64]]:
-    """Point group of one structure, and positions, which for molecules are made symmetric."""
-    own = slice(int(batch.offsets[k]), int(batch.offsets[k + 1]))
-    positions, numbers = batch.positions[own], batch.numbers[own]
-    n_periodic = int(np.sum(batch.pbc[k]))
-    if n_periodic == 1:
-        return "", positions
-    group = find_structure_symmetry(positions, numbers, batch.cells[k], batch.pbc[k], tolerance)
-    if n_periodic or len(group.operations) == 1:
-        return group.name, positions
-    middle = positions.mean(axis=0)
-    return group.name, group.symmetrised(positions - middle) + middle
-
-
-def _hidden(
-    descriptor: Descriptor, one: Structures, features: str, n_trivial: int, tolerance: float
-) -> int:
-    """Nulls that symmetry demands of one structure."""
-    environments = build_environments(one, 0, len(one.numbers), descriptor.cutoff)
-    groups = [
-        symmetry_of(descriptor, Point.of(environments, k), tolerance)
-        for k in range(len(environments))
-    ]
-    return expected_structure_nulls(
-        environments, n_trivial, features, descriptor.parity_odd, groups, tolerance
+    kinds: list[Kind | None] = [Kind.SYMMETRY if n else Kind.REGULAR for n in hidden]
+    estimates, flagged = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
+    analyses = {}
+    for k in np.flatnonzero(symmetric <= options.flag_ratio * summary.s_max).tolist():
+        kinds[k], estimates[k] = _estimated(rows[k], options, float(summary.s_max[k]), kinds[k])
+        flagged[k] = kinds[k] is None
+        if flagged[k] and closely:
+            row = rows[k]
+            analyses[k] = analyse_row(row.row, row.point, options, row.symmetry)
+            kinds[k] = analyses[k].kind
+    names = [row.symmetry.name for row in rows]
+    return ScreenedStructures(
+        spectra, summary, names, hidden, symmetric, estimates, kinds, flagged, analyses
     )
+
+
+def _estimated(
+    found: _Found, options: Options, largest: float, otherwise: Kind | None
+) -> tuple[Kind | None, float]:
+    """
+    Kind of a structure of which little is seen, and its distance from a singular point.
+
+    None if it deserves a close look, and what it is otherwise if it is far from any.
+    """
+    if found.row.refusal(found.point):
+        return None, np.nan
+    guess = estimate(found.free())
+    if np.min(guess.singular.values, initial=np.inf) > options.flag_ratio * largest:
+        return Kind.CUTOFF, np.nan
+    if guess.distance <= options.flag_distance:
+        return None, guess.distance
+    return otherwise, guess.distance
