@@ -9,6 +9,7 @@ from distdesc.engine.executors.executor import Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError, RunError
 from distdesc.store.receipts import Receipt
+from distdesc.structures.places import REFUSED
 
 SYSTEMIC = 3
 """Shards that may fail while none has succeeded, before the run is stopped."""
@@ -28,7 +29,7 @@ class Ledger:
     failed : list of tuple of Task and str
         Shards given up, with the last error.
     quarantined : set of int
-        Structures set aside.
+        Structures set aside; files that are refused are none.
     """
 
     limit: int
@@ -50,7 +51,9 @@ class Ledger:
         RunError
             If too much is quarantined.
         """
-        self.quarantined.update(k for k, _ in receipt.quarantined)
+        self.quarantined.update(
+            k for k, reason in receipt.quarantined if not reason.startswith(REFUSED)
+        )
         if len(self.quarantined) > self.limit:
             last, reason = receipt.quarantined[-1] if receipt.quarantined else (-1, "")
             raise RunError(
