@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from distdesc.errors import SourceError
 from distdesc.place import Place
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
 from distdesc.store.receipts import Receipt, iter_receipts
 from distdesc.store.storage import sizes
+from distdesc.structures.index import SourceIndex
+from distdesc.structures.places import FileCounts, Places
+
+_PLACE = re.compile(r"^/.*?(?: line \d+| id \d+| frame \d+)?: ")
+"""How reasons begin that name a file, and where in it."""
+
+_NUMBER = re.compile(r"\b\d[\d.,]*\b")
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,10 @@ class Summary:
         Size of all objects with a receipt, in bytes.
     fit : FitSummary, optional
         Of the reduction, if the campaign has one.
+    files : FileCounts, optional
+        Files of the source, if it consists of files.
+    places : dict of int to tuple of str and int
+        File of each structure that was set aside, and its position there, if there are files.
     """
 
     path: str
@@ -98,20 +111,24 @@ class Summary:
     quarantined: dict[int, str]
     bytes: int
     fit: FitSummary | None = None
+    files: FileCounts | None = None
+    places: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
-        return {
-            **asdict(self),
-            "quarantined": [
-                {"structure": k, "reason": v} for k, v in sorted(self.quarantined.items())
-            ],
-        }
+        data = asdict(self)
+        del data["places"]
+        nowhere = (None, None)
+        data["quarantined"] = [
+            {"structure": k, "reason": why, "file": file, "position": position}
+            for k, why in sorted(self.quarantined.items())
+            for file, position in (self.places.get(k, nowhere),)
+        ]
+        return data
 
     def reasons(self) -> Counter[str]:
         """How many structures were set aside for each kind of reason, most frequent first."""
-        kinds = (reason.split(":")[0].split(" (")[0] for reason in self.quarantined.values())
-        return Counter(kinds)
+        return Counter(_kind(reason) for reason in self.quarantined.values())
 
 
 def summarise(run: Run) -> Summary:
@@ -136,6 +153,7 @@ def summarise(run: Run) -> Summary:
             quarantined.update(receipt.quarantined)
             size += sum(n for n, _ in receipt.objects.values())
         stages.append(_stage(layout.stage, run, receipts))
+    places = _places(run)
     return Summary(
         path=str(run.path),
         digest=run.plan.digest,
@@ -147,7 +165,23 @@ def summarise(run: Run) -> Summary:
         quarantined=quarantined,
         bytes=size,
         fit=fit,
+        files=None if places is None else places.count(quarantined),
+        places={} if places is None else {k: places.find(k) for k in quarantined},
     )
+
+
+def _places(run: Run) -> Places | None:
+    try:
+        return Places.of(SourceIndex.load(run.path / "run" / "index"))
+    except SourceError:
+        # Lost, or being made again: numbers of structures have to do.
+        return None
+
+
+def _kind(reason: str) -> str:
+    """Reason without the file that it names, and without what differs from one to the next."""
+    text = _PLACE.sub("", reason).split(":")[0].split(" (")[0]
+    return _NUMBER.sub("…", text)
 
 
 def _stage(name: str, run: Run, receipts: list[Receipt]) -> StageSummary:
