@@ -13,6 +13,7 @@ from distdesc.place import place
 
 if TYPE_CHECKING:
     from distdesc.campaign import Campaign
+    from distdesc.engine.share import Share
 
 JOB = click.argument("job", type=click.Path(dir_okay=False))
 OUTPUT = click.option(
@@ -32,8 +33,20 @@ ACCEPT = click.option(
 @JOB
 @click.option("-o", "--output", type=click.Path(), help="Store, instead of the job's [store] path.")
 @execution_options
+@click.option(
+    "--shards",
+    "share",
+    default="",
+    metavar="K/N",
+    help="Compute the K-th of N equal shares of the shards; others compute the others.",
+)
+@click.option(
+    "--wait", is_flag=True, help="Wait while another client has the store, rather than refuse."
+)
 @ACCEPT
-def run(job: str, output: str | None, accept_versions: bool, **options: Any) -> None:
+def run(
+    job: str, output: str | None, share: str, wait: bool, accept_versions: bool, **options: Any
+) -> None:
     """
     Run the campaign of a JOB file, or go on with it.
 
@@ -44,8 +57,12 @@ def run(job: str, output: str | None, accept_versions: bool, **options: Any) -> 
     distdesc run jobs/quickstart.toml
     distdesc run jobs/quickstart.toml --workers 8 --memory 4
     distdesc run jobs/quickstart.toml --scheduler scheduler.json
+    distdesc run jobs/quickstart.toml --executor serial --shards 3/20
     """
-    _execute(_from_job(job, output, options), accept_versions)
+    from distdesc.engine.share import Share
+
+    whose = Share.parse(share, wait)
+    _execute(_from_job(job, output, options), accept_versions, whose)
 
 
 @click.command()
@@ -195,11 +212,12 @@ def _run_flags(
         _execute(campaign, accept_versions)
 
 
-def _execute(campaign: Campaign, accept_versions: bool) -> None:
+def _execute(campaign: Campaign, accept_versions: bool, share: Share | None = None) -> None:
     from rich.console import Console
 
     from distdesc.cli.progress import ProgressDisplay
     from distdesc.engine.run import run as run_campaign
+    from distdesc.engine.share import ALL
     from distdesc.report.reader import open_run
     from distdesc.report.summary import summarise
     from distdesc.report.text import next_commands, summary_table
@@ -207,7 +225,7 @@ def _execute(campaign: Campaign, accept_versions: bool) -> None:
     console = Console(stderr=True)
     begun = time.perf_counter()
     with ProgressDisplay(console) as display:
-        run_campaign(campaign, [display], accept_versions)
+        run_campaign(campaign, [display], accept_versions, share or ALL)
     path = place(campaign.store.path)
     summary = summarise(open_run(path))
     rate = display.structures / display.seconds if display.seconds else 0.0

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from distdesc.engine.events import Announced, Listener
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.plan import StagePlan
+from distdesc.engine.share import ALL, Share
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.audit import listed_sizes, object_fault
@@ -17,7 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def missing_shards(
-    path: Place, digest: str, plans: tuple[StagePlan, ...], ledger: Ledger, tell: Listener
+    path: Place,
+    digest: str,
+    plans: tuple[StagePlan, ...],
+    ledger: Ledger,
+    tell: Listener,
+    share: Share = ALL,
 ) -> dict[str, list[int]]:
     """
     Shards to compute, by stage; what the others quarantined is counted.
@@ -38,6 +44,8 @@ def missing_shards(
         Told what is done.
     tell : callable
         Told what was withdrawn.
+    share : Share
+        Shards to look at.
 
     Raises
     ------
@@ -49,7 +57,7 @@ def missing_shards(
     missing = {}
     for plan in plans:
         stage = plan.layout.stage
-        done = done_shards(path, stage)
+        done = set(share.of(done_shards(path, stage)))
         untrue: dict[int, str] = {}
         for shard, found in _receipts(path, plan, sorted(done)):
             if isinstance(found, str):
@@ -70,7 +78,7 @@ def missing_shards(
             tell(Announced(f"{first}{more}: computing again {len(untrue)} shards of {stage}"))
         done -= untrue.keys()
         ledger.done += len(done)
-        missing[stage] = [s for s in range(plan.layout.n_shards) if s not in done]
+        missing[stage] = [s for s in share.of(range(plan.layout.n_shards)) if s not in done]
     return missing
 
 

@@ -24,7 +24,7 @@ from distdesc.place import Place
 from distdesc.stages.stage import Stage
 from distdesc.store import storage
 from distdesc.store.local import PARTIAL
-from distdesc.store.lock import LOCK
+from distdesc.store.lock import is_lock
 from distdesc.store.written import (
     WrittenPlan,
     plan_path,
@@ -178,11 +178,10 @@ def check_place(path: Place) -> None:
 
 
 def _leftovers(path: Place) -> list[Place]:
-    """What is in a store besides the lock and the mark of an unfinished creation."""
+    """What is in a store besides locks and the mark of an unfinished creation."""
     found = [path / k for k in storage.names(path) if k != "run"]
-    found += [path / "run" / k for k in storage.names(path / "run")]
-    ours = {path / BEGUN, path / LOCK}
-    return [f for f in found if f not in ours and not f.name.endswith(PARTIAL)]
+    found += [path / "run" / k for k in storage.names(path / "run") if not is_lock(k)]
+    return [f for f in found if f != path / BEGUN and not f.name.endswith(PARTIAL)]
 
 
 def _clear_unfinished(path: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import floor
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
 from distdesc.engine.scan import INDEX, unpacked
+from distdesc.engine.share import ALL, Share
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import RunError
+from distdesc.monitor.opening import tally_of
 from distdesc.place import Place
-from distdesc.store.lock import ClientLock, client_lock
+from distdesc.store.lock import ClientLock, begin_lock, client_lock
 from distdesc.store.receipts import is_complete
 from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
@@ -35,7 +38,10 @@ WORTH_WORKERS = 2**24
 
 
 def run(
-    campaign: Campaign, listeners: Sequence[Listener] = (), accept_versions: bool = False
+    campaign: Campaign,
+    listeners: Sequence[Listener] = (),
+    accept_versions: bool = False,
+    share: Share = ALL,
 ) -> WrittenPlan:
     """
     Compute what lacks a receipt; begin the store if it is not there.
@@ -51,34 +57,52 @@ def run(
         Told every `Event`.
     accept_versions : bool
         Go on although versions of packages differ from those the store was begun with.
+    share : Share
+        Which shards; others may compute the others at the same time, each by a call of its own.
 
     Returns
     -------
     WrittenPlan
-        Of the store, which is complete.
+        Of the store, of which all of the share is done.
 
     Raises
     ------
     DistdescError
         If the run had to stop; what is done is kept.
     """
+    held: list[ClientLock] = []
 
     def tell(event: Event) -> None:
+        for lock in held:
+            lock.beat()
         for listener in listeners:
             listener(event)
+
+    def waiting(holder: str) -> None:
+        tell(Announced(f"waiting for another client ({holder})"))
 
     executor_class = registry.load(
         EXECUTORS, "execution", campaign.execution.executor, key="executor"
     )
-    campaign = seekable(campaign, listeners, accept_versions)
-    check_place(campaign.path)
-    with client_lock(campaign.path) as lock:
-        plan = prepare(campaign, tell, accept_versions)
-        plans = stage_plans(campaign.path, plan)
-        ledger = Ledger(floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9))
-        missing = missing_shards(campaign.path, plan.digest, plans, ledger, tell)
-        fitted = is_fitted(campaign.path, plan)
-        if any(missing.values()) or not fitted:
+    campaign = seekable(campaign, listeners, accept_versions, share)
+    path = campaign.path
+    check_place(path)
+    with client_lock(path, share.name, waiting if share.wait else None) as lock:
+
+        def once() -> AbstractContextManager[ClientLock]:
+            """Lock for what is done once for all shares."""
+            return begin_lock(path, waiting) if share.name else nullcontext(lock)
+
+        held.append(lock)
+        with once() as one:
+            held.append(one)
+            plan = prepare(campaign, tell, accept_versions)
+            held.pop()
+        plans = stage_plans(path, plan)
+        limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
+        ledger = Ledger(limit, tally=tally_of(path, plan))
+        missing = missing_shards(path, plan.digest, plans, ledger, tell, share)
+        if any(missing.values()) or not is_fitted(path, plan):
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:
                 stage.warm_up()
@@ -88,10 +112,12 @@ def run(
                 campaign.execution, limits.attempts, limits.structure_seconds
             ) as executor:
                 tries = Tries(campaign, plan.digest, executor.worker_memory)
-                if not fitted:
-                    Fitter(campaign.path, plan, lock, ledger.limit, tell).fit(executor, tries)
-                _execute(executor, tries, plan, plans, missing, ledger, lock, tell)
-        _finish(campaign.path, plan, ledger)
+                page = None if ledger.tally is None else executor.show(ledger.tally)
+                with once() as one:
+                    if not is_fitted(path, plan):
+                        Fitter(path, plan, one, ledger.limit, tell).fit(executor, tries)
+                _execute(executor, tries, plan, plans, missing, ledger, lock, tell, page)
+        _finish(path, plan, ledger, share, tell)
     return plan
 
 
@@ -114,7 +140,12 @@ def stage_plans(path: Place, plan: WrittenPlan) -> tuple[StagePlan, ...]:
     )
 
 
-def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions: bool) -> Campaign:
+def seekable(
+    campaign: Campaign,
+    listeners: Sequence[Listener],
+    accept_versions: bool,
+    share: Share = ALL,
+) -> Campaign:
     """
     Return a campaign whose source workers can seek in.
 
@@ -129,6 +160,8 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
         Told about the ingest, which is a run of its own.
     accept_versions : bool
         As for `run`.
+    share : Share
+        As for `run`; the first of several shares ingests, the others wait.
     """
     if campaign.source.seekable or "ingest" in campaign.stage_names:
         return campaign
@@ -152,7 +185,7 @@ def seekable(campaign: Campaign, listeners: Sequence[Listener], accept_versions:
             "limits": {"quarantined_fraction": 1.0},
         }
     )
-    run(ingest, listeners, accept_versions)
+    run(ingest, listeners, accept_versions, Share(wait=share.wait or bool(share.name)))
     return Campaign.from_dict(
         {**sections, "source": {"name": "structure_store", "path": str(store)}}
     )
@@ -174,17 +207,20 @@ def _execute(
     ledger: Ledger,
     lock: ClientLock,
     tell: Listener,
+    page: str | None,
 ) -> None:
     check_memory(plans, executor.worker_memory)
     tell(
         RunStarted(
             store=str(tries.path),
-            shards=sum(p.layout.n_shards for p in plans),
+            shards=ledger.done + sum(len(shards) for shards in missing.values()),
             shards_done=ledger.done,
             structures=plan.n_structures,
             rows=sum(p.layout.n_rows for p in plans),
             workers=executor.workers,
             dashboard=executor.dashboard,
+            page=page,
+            tally=ledger.tally,
         )
     )
     attempt, rescue = tries.of_shards()
@@ -195,7 +231,7 @@ def _execute(
             ledger.account(outcome, tell)
 
 
-def _finish(path: Place, plan: WrittenPlan, ledger: Ledger) -> None:
+def _finish(path: Place, plan: WrittenPlan, ledger: Ledger, share: Share, tell: Listener) -> None:
     if ledger.failed:
         names = ", ".join(task.key for task, _ in ledger.failed[:5])
         raise RunError(
@@ -203,6 +239,9 @@ def _finish(path: Place, plan: WrittenPlan, ledger: Ledger) -> None:
             f"{ledger.failed[-1][1]}. Run the same command again to try them once more"
         )
     if not is_complete(path, plan):
+        if share.name:
+            tell(Announced(f"share {share.number} of {share.count} is done; others are not yet"))
+            return
         raise RunError(f"{path} lacks receipts although all tasks ended; run the command again")
     remove_partials(path)
     delete_folder(unpacked(path))

@@ -1,13 +1,14 @@
-"""One client per store: an advisory lock that a dead client cannot hold."""
+"""One client per store, or per share of it: advisory locks that a dead client cannot hold."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +18,18 @@ from distdesc.store import storage
 from distdesc.store.local import PARTIAL
 
 LOCK = "run/client.lock"
-"""The lock, in the store."""
+"""The lock of a client that has all of the store."""
+
+SHARE_LOCK = "run/client-{share}.lock"
+"""The lock of a client that has a share of it."""
+
+BEGIN_LOCK = "run/begin.lock"
+"""The lock of the one that does, for all shares, what is done once."""
+
+_LOCKS = re.compile(r"begin\.lock|client(-\d+-of-\d+)?\.lock")
+
+POLL = 1.0
+"""Seconds between looks of a client that waits."""
 
 TOKEN = "token"
 """Key, in the lock, of what no other lock has."""
@@ -61,10 +73,24 @@ class ClientLock:
                     )
 
 
-@contextmanager
-def client_lock(path: Place) -> Iterator[ClientLock]:
+def is_lock(name: str) -> bool:
     """
-    Hold the store for one client; two would do every shard twice.
+    Whether a file in ``run`` is a lock.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    """
+    return _LOCKS.fullmatch(name) is not None
+
+
+@contextmanager
+def client_lock(
+    path: Place, share: str = "", waiting: Callable[[str], None] | None = None
+) -> Iterator[ClientLock]:
+    """
+    Hold the store, or a share of it, for one client; two would do every shard twice.
 
     Results would still be right, since attempts are interchangeable: the lock saves work.
 
@@ -72,29 +98,89 @@ def client_lock(path: Place) -> Iterator[ClientLock]:
     ----------
     path : Place
         The store.
+    share : str
+        Name of the share; empty for all of the store, which no share may be held of then.
+    waiting : callable, optional
+        Called once with whoever holds it, to wait until that client is gone or dead.
 
     Raises
     ------
     StoreError
-        If another client holds it and is alive.
+        If another client holds it and is alive, and this one does not wait.
     """
-    file = path / LOCK
+    file = path / (SHARE_LOCK.format(share=share) if share else LOCK)
+
+    def rival() -> str | None:
+        if share:
+            return _holder(path / LOCK)
+        shares = (n for n in storage.names(path / "run") if is_lock(n) and n != file.name)
+        return next((h for n in shares if (h := _holder(path / "run" / n))), None)
+
+    with _held(file, rival, waiting) as lock:
+        yield lock
+
+
+@contextmanager
+def begin_lock(path: Place, waiting: Callable[[str], None]) -> Iterator[ClientLock]:
+    """
+    Hold what is done once for all shares of a store; others wait.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    waiting : callable
+        See `client_lock`.
+    """
+    with _held(path / BEGIN_LOCK, lambda: None, waiting) as lock:
+        yield lock
+
+
+@contextmanager
+def _held(
+    file: Place, rival: Callable[[], str | None], waiting: Callable[[str], None] | None
+) -> Iterator[ClientLock]:
+    """Hold a lock for which there is no rival: of two that come together, both see the other."""
     # The token tells this lock from one that this process held before, or holds.
     me = json.dumps({**_identity(os.getpid()), TOKEN: uuid.uuid4().hex}).encode()
-    while not storage.create(file, me):
-        holder = _holder(file)
-        if holder is not None:
+    said = False
+    while True:
+        holder = _taken(file, me)
+        if holder is None:
+            holder = rival()
+            if holder is None:
+                break
+            _release(file, me)
+        if waiting is None:
             raise StoreError(
-                f"{path} is being worked on by another client ({holder}); wait for it, or stop it"
+                f"{file.parent.parent} is being worked on by another client ({holder}); wait for "
+                f"it, or stop it"
             )
-        if _take_over(file, me):
-            break
+        if not said:
+            waiting(holder)
+            said = True
+        time.sleep(POLL)
     try:
         yield ClientLock(file, me)
     finally:
-        with suppress(OSError):
-            if storage.read(file) == me:
-                storage.delete(file)
+        _release(file, me)
+
+
+def _taken(file: Place, me: bytes) -> str | None:
+    """Take the lock; who holds it and is alive, if that is another."""
+    while not storage.create(file, me):
+        holder = _holder(file)
+        if holder is not None:
+            return holder
+        if _take_over(file, me):
+            break
+    return None
+
+
+def _release(file: Place, me: bytes) -> None:
+    with suppress(OSError):
+        if storage.read(file) == me:
+            storage.delete(file)
 
 
 def _take_over(file: Place, me: bytes) -> bool:
