@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.descriptors.descriptor import Descriptor
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.singular._spectra_kernels import deflate
 from distdesc.singular.maps import Separate
 from distdesc.singular.motions import rotations
-from distdesc.singular.sight import complement
+from distdesc.singular.point import Point, as_environments
+from distdesc.singular.sight import complement, focused
 from distdesc.structures.environment import Environments
 
 ROUNDING = 1e-13
@@ -80,52 +83,109 @@ def singular_values(
 
 
 def screened(
-    descriptor: PowerSpectrum, environments: Environments
+    descriptor: Descriptor, environments: Environments
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
     """
     Singular values of many environments, as `singular_values`, and rotations set aside.
 
+    Environments are taken together where they have as many neighbours and, for a descriptor whose
+    other features are zero, the same elements. A power spectrum gives ``J J^T`` without J.
+
     Parameters
     ----------
-    descriptor : PowerSpectrum
-        It gives ``J J^T`` without J.
+    descriptor : Descriptor
+        The map.
     environments : Environments
         Not modified.
 
     Yields
     ------
     values : ndarray, shape (3 n - n_rotations,), float64
-        Of the next environment.
+        Of the next environment; NaN where the Jacobian is not finite.
     n_rotations : int
         Trivial motions.
     """
+    of_part = _by_products if isinstance(descriptor, PowerSpectrum) else _by_jacobians
     for begin, end in _slices(np.diff(environments.offsets)):
         part = environments.part(begin, end)
-        found = {k: (values, n) for k, values, n in _screened(descriptor, part)}
+        found = {k: (values, n) for k, values, n in of_part(descriptor, part)}
         for k in range(end - begin):
             yield found[k]
 
 
-def _screened(
-    descriptor: PowerSpectrum, environments: Environments
-) -> Iterator[tuple[int, NDArray[np.float64], int]]:
-    """Each environment, its singular values and rotations: those with fewest neighbours first."""
+Found = Iterator[tuple[int, NDArray[np.float64], int]]
+"""Each environment, its singular values and rotations, in any order."""
+
+
+def _by_products(descriptor: Any, environments: Environments) -> Found:
+    """Environments whose matrices ``J J^T`` the descriptor gives."""
     grams = descriptor.jacobian_products(environments)
     sizes = np.diff(environments.offsets)
     starts = np.cumsum([0, *(9 * sizes**2)])
     for n in np.unique(sizes):
         same = np.flatnonzero(sizes == n)
-        places = environments.offsets[same][:, None] + np.arange(n)
-        turns, n_still = rotations(environments.vectors[places])
-        for still in np.unique(n_still):
-            numbers, motions = same[n_still == still], turns[n_still == still, still:]
-            matrices = grams[starts[numbers][:, None] + np.arange(9 * n * n)]
-            matrices = matrices.reshape(len(numbers), 3 * n, 3 * n)
-            for k, values in enumerate(_rough(matrices, motions)):
-                if _needs_more(values):
-                    seen = Separate(descriptor, environments.part(numbers[k], numbers[k] + 1))
-                    values = singular_values(matrices[k], motions[k].T, seen.responses)
-                yield int(numbers[k]), values, 3 - int(still)
+        matrices = grams[starts[same][:, None] + np.arange(9 * n * n)]
+
+        def responses(place: int, same: NDArray[np.int64] = same) -> Responses:
+            k = int(same[place])
+            return Separate(descriptor, environments.part(k, k + 1)).responses
+
+        shaped = matrices.reshape(len(same), 3 * n, 3 * n)
+        yield from _of_one_size(environments, same, shaped, responses)
+
+
+def _by_jacobians(descriptor: Descriptor, environments: Environments) -> Found:
+    """Environments whose Jacobians are computed, many at once."""
+    sizes = np.diff(environments.offsets)
+    for kind, numbers in _focused(descriptor, environments).items():
+        for n in np.unique(sizes[numbers]):
+            same = np.array(numbers)[sizes[numbers] == n]
+            step = max(1, MAX_NUMBERS // max(1, 3 * int(n) * kind.n_features))
+            for begin in range(0, len(same), step):
+                chosen = same[begin : begin + step]
+                own = as_environments([Point.of(environments, int(k)) for k in chosen])
+                found = kind.jacobian(own).reshape(len(chosen), 3 * int(n), kind.n_features)
+                grams = found @ found.transpose(0, 2, 1)
+
+                def responses(place: int, found: NDArray[np.float64] = found) -> Responses:
+                    return lambda motions: iter([found[place].T @ motions])
+
+                yield from _of_one_size(environments, chosen, grams, responses)
+
+
+def _focused(descriptor: Descriptor, environments: Environments) -> dict[Descriptor, list[int]]:
+    """Environments by what is left of the descriptor where their elements are all there is."""
+    made: dict[tuple[bytes, int], Descriptor] = {}
+    out: dict[Descriptor, list[int]] = {}
+    for k, centre in enumerate(environments.centre_numbers.tolist()):
+        own = slice(int(environments.offsets[k]), int(environments.offsets[k + 1]))
+        key = (np.unique(environments.numbers[own]).tobytes(), centre)
+        if key not in made:
+            made[key] = focused(descriptor, Point.of(environments, k))
+        out.setdefault(made[key], []).append(k)
+    return out
+
+
+def _of_one_size(
+    environments: Environments,
+    same: NDArray[np.int64],
+    grams: NDArray[np.float64],
+    responses: Callable[[int], Responses],
+) -> Found:
+    """Environments of n neighbours each, `grams` of shape (b, 3 n, 3 n), and what they respond."""
+    n = grams.shape[1] // 3
+    turns, n_still = rotations(environments.vectors[environments.offsets[same][:, None]
+                                                    + np.arange(n)])  # fmt: skip
+    finite = np.isfinite(grams).all(axis=(1, 2))
+    for k in np.flatnonzero(~finite):
+        yield int(same[k]), np.full(3 * n - 3 + int(n_still[k]), np.nan), 3 - int(n_still[k])
+    for still in np.unique(n_still[finite]):
+        places = np.flatnonzero(finite & (n_still == still))
+        motions = turns[places, still:]
+        for place, own, values in zip(places, motions, _rough(grams[places], motions), strict=True):
+            if _needs_more(values):
+                values = singular_values(grams[place], own.T, responses(int(place)))
+            yield int(same[place]), values, 3 - int(still)
 
 
 def _rough(grams: NDArray[np.float64], motions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.descriptors.power_spectrum import PowerSpectrum
-from distdesc.singular.maps import FeatureMap, Separate, Stacked, Summed
-from distdesc.singular.motions import ROTATIONS, structure_motions, trivial_motions
+from distdesc.singular.maps import FeatureMap, Stacked, Summed
+from distdesc.singular.motions import structure_motions
 from distdesc.singular.screen import screened, singular_values
 from distdesc.singular.sight import NULL
 from distdesc.structures.environment import Environments
@@ -142,9 +141,7 @@ def environment_spectra(descriptor: Descriptor, environments: Environments) -> S
         Of ``3 n - 3`` values for n neighbours, ``3 n - 2`` if these and the centre are on a line,
         none without neighbours. A row does not depend on the others, bit for bit.
     """
-    if isinstance(descriptor, PowerSpectrum):
-        return _collected(screened(descriptor, environments))
-    return _collected(_one_by_one(descriptor, environments))
+    return _collected(screened(descriptor, environments))
 
 
 def structure_spectra(descriptor: Descriptor, batch: Structures, features: str) -> Spectra:
@@ -168,16 +165,6 @@ def structure_spectra(descriptor: Descriptor, batch: Structures, features: str) 
         ``3 n - 3`` for a crystal; see `structure_motions`.
     """
     return _collected(_of_structures(descriptor, batch, STRUCTURE_MAPS[features]))
-
-
-def _one_by_one(
-    descriptor: Descriptor, environments: Environments
-) -> Iterator[tuple[NDArray[np.float64], int]]:
-    for k in range(len(environments)):
-        own = environments.part(k, k + 1)
-        motions = trivial_motions(own.vectors, ROTATIONS)
-        seen = Separate(descriptor, own)
-        yield singular_values(seen.gram(), motions, seen.responses), motions.shape[1]
 
 
 def _of_structures(

@@ -127,7 +127,15 @@ def test_singular_values_do_not_depend_on_the_frame_or_the_order():
     assert_same(two.row(1), two.row(0))
 
 
-@pytest.mark.parametrize("descriptor", [SMALL, MomentInvariants(order=3, cutoff=4.0)])
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        SMALL,
+        MomentInvariants(order=3, cutoff=4.0),
+        Bispectrum(n_max=2, l_max=2, cutoff=4.0, elements=SMALL.elements),
+    ],
+    ids=["products", "all elements", "elements apart"],
+)
 def test_rows_depend_on_their_own_environment_bit_for_bit(descriptor, several, monkeypatch):
     spectra = environment_spectra(descriptor, several)
     for k in range(len(several)):
