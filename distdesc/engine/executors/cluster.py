@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import signal
 import socket
@@ -20,7 +19,7 @@ from distributed.system import MEMORY_LIMIT
 from distdesc.engine.executors.deployment import SchedulerOptions, WorkerOptions
 from distdesc.engine.executors.exposure import warn_of_exposure
 from distdesc.engine.executors.graceful import FETCH_SECONDS, GracefulWorker
-from distdesc.engine.executors.security import security_of
+from distdesc.engine.executors.security import address_of, is_scheduler_file, security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.errors import RunError
 
@@ -102,7 +101,7 @@ def run_workers(options: WorkerOptions) -> None:
 
 
 async def _work(options: WorkerOptions, security: Any) -> None:
-    scheduler = await _address(options.scheduler)
+    scheduler = await _address(options.scheduler, security)
     host = options.host or ("" if options.interface else _own_address(scheduler))
     warn_of_exposure(host or options.interface, "", security)
     nannies = [_nanny(options, scheduler, host, security, k) for k in range(options.count)]
@@ -117,19 +116,14 @@ async def _work(options: WorkerOptions, security: Any) -> None:
         await asyncio.gather(*(nanny.close(timeout=CLOSE_SECONDS) for nanny in nannies))
 
 
-async def _address(scheduler: str) -> str:
-    """Address of a scheduler, whose file may not be there yet."""
-    if "://" in scheduler:
-        return scheduler
+async def _address(scheduler: str, security: Any) -> str:
+    """Address of a scheduler, whose file may not be there yet, or not be whole."""
     deadline = time.monotonic() + SCHEDULER_PATIENCE
-    while True:
-        try:
-            return str(json.loads(Path(scheduler).read_text())["address"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            # Not there yet, or not whole.
-            if time.monotonic() > deadline:
-                raise RunError(f"{scheduler} holds no address of a scheduler: {error}") from error
+    while "://" not in scheduler and not is_scheduler_file(Path(scheduler)):
+        if time.monotonic() > deadline:
+            raise RunError(f"no scheduler wrote its address to {scheduler}")
         await asyncio.sleep(0.2)
+    return address_of(scheduler, security)
 
 
 def _own_address(scheduler: str) -> str:

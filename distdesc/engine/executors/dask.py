@@ -12,7 +12,6 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 from uuid import uuid4
@@ -22,7 +21,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
-from distdesc.engine.executors.security import TEMPORARY, security_of
+from distdesc.engine.executors.security import TEMPORARY, address_of, security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
@@ -247,20 +246,14 @@ def _nowhere() -> TextIO:
 
 
 def _connect(scheduler: str, tls: str) -> Client:
-    file = Path(scheduler)
-    if "://" not in scheduler and not file.exists():
-        raise CampaignError(
-            f"[execution] scheduler must be an address such as tcp://host:8786, or an existing "
-            f"scheduler file, got {scheduler}"
-        )
     if tls == TEMPORARY:
         raise CampaignError(
             "[execution] tls must be the folder of the certificates that the scheduler trusts, got "
             '"temporary", which is for workers on this machine'
         )
-    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    security = security_of(tls, ("client",))
     try:
-        return Client(**where, security=security_of(tls, ("client",)), timeout="60s")
+        return Client(address_of(scheduler, security), security=security, timeout="60s")
     except (OSError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,3 +58,52 @@ def security_of(tls: str, roles: Sequence[str] = ROLES) -> Security:
                 f"certificate, its key and an authority, and they are not: {error}"
             ) from error
     return security
+
+
+def is_scheduler_file(file: Path) -> bool:
+    """
+    Whether a scheduler has written its address there, to the end.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The file, which may not exist.
+    """
+    try:
+        return isinstance(json.loads(file.read_text())["address"], str)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def address_of(scheduler: str, security: Security) -> str:
+    """
+    Address of a scheduler that a process with that security can talk to.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address, or scheduler file.
+    security : distributed.Security
+        Of the process.
+
+    Raises
+    ------
+    CampaignError
+        If the file is no scheduler file, or one side has TLS and the other has not.
+    """
+    address = scheduler
+    if "://" not in scheduler:
+        if not is_scheduler_file(Path(scheduler)):
+            raise CampaignError(
+                f"[execution] scheduler must be an address such as tcp://host:8786, or an existing "
+                f"scheduler file, got {scheduler}"
+            )
+        address = json.loads(Path(scheduler).read_text())["address"]
+    encrypted = address.startswith("tls://")
+    if encrypted and security.tls_ca_file is None:
+        raise CampaignError(f"the scheduler at {address} talks TLS: give --tls DIR")
+    if not encrypted and security.require_encryption:
+        raise CampaignError(
+            f"the scheduler at {address} does not talk TLS, as was asked for: start it with --tls"
+        )
+    return address
