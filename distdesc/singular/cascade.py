@@ -106,6 +106,8 @@ def screen(
         near = Inner(descriptor, points[k], groups[k], options.bounds.rim)
         if near.smallest() < options.flag_ratio * largest[k]:
             estimates[k] = near.distance()
+            if symmetric[k] <= tolerance * largest[k] and estimates[k] > 0:
+                kinds[k] = Kind.CUTOFF  # a null that is there only with what has faded
         else:
             kinds[k] = Kind.CUTOFF
     flagged = estimates <= options.flag_distance

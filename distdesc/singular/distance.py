@@ -18,9 +18,6 @@ MOST_TOGETHER = 6
 DAMPING = 1e-3
 """Relative to the largest curvature: motions that matter less are of no help to get there."""
 
-ROUNDING = 1e-15
-"""Singular values below this, relative to the largest, are at a singular point already."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -73,8 +70,8 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     nothing = np.zeros(sight.point.vectors.shape)
     if not len(seen.values):
         return Estimate(np.inf, nothing, nothing, 0, seen)
-    if seen.ratios[-1] <= ROUNDING:
-        return Estimate(0.0, nothing, nothing, seen.n_nulls(ROUNDING), seen)
+    if seen.n_nulls():  # at a singular point already; what is left is rounding, and leads nowhere
+        return Estimate(0.0, nothing, nothing, seen.n_nulls(), seen)
     k = int(np.sum(seen.values[-MOST_TOGETHER:] <= TOGETHER * seen.values[-1]))
     motions = sight.steps(here, seen)
     turns = sight.turns(here, seen.motions[:, -k:])

@@ -154,6 +154,16 @@ def test_what_is_flagged_is_followed_to_its_singular_point_and_to_a_degenerate_p
     assert np.linalg.norm(rows[1] - rows[0]) < 1e-9 * np.linalg.norm(rows[0])
 
 
+def test_nulls_that_are_there_only_with_neighbours_that_fade_are_of_the_cutoff():
+    chain = Atoms("C2", [[0, 0, 0], [0, 0.5, 1.2]], cell=[9, 9, 2.4], pbc=[False, False, True])
+    few = MomentInvariants(order=4, elements=("C",))
+    _, found = ran([chain], few)
+    assert (found["n_nulls"] - found["symmetry_nulls"]).tolist() == [1, 1]
+    assert found["kind"].tolist() == [KINDS[Kind.CUTOFF]] * 2
+    near = MomentInvariants(order=4, cutoff=6.0, smoothing=0.0, elements=("C",))
+    assert ran([chain], near)[1]["flagged"].tolist() == [1, 1]
+
+
 def test_neighbours_that_fade_at_the_cutoff_are_told_from_singular_points():
     atoms = folded()
     atoms.positions[4] += 0.5  # regular
