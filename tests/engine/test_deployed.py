@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from distributed import Client
 from support import contents
 
-from distdesc.engine.executors.certificates import make_certificates
+from distdesc.engine.executors.certificates import make_certificates, needed
 from distdesc.engine.executors.deployment import SchedulerOptions, WorkerOptions
 from distdesc.engine.executors.exposure import is_loopback
 from distdesc.engine.executors.security import security_of
@@ -210,6 +211,31 @@ def test_certificates_that_cannot_be_used_are_named_before_anything_starts(tmp_p
     (tmp_path / "worker.pem").write_text("no certificate")
     with pytest.raises(CampaignError, match=r"worker.pem, worker-key.pem and ca.pem in .* are not"):
         security_of(str(tmp_path), ("worker",))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_keys_that_a_container_is_given_are_roots_and_its_groups(certificates):
+    with tempfile.TemporaryDirectory() as folder:
+        for file in certificates.iterdir():
+            given = Path(folder, file.name)
+            given.write_bytes(file.read_bytes())
+            os.chown(given, 0, 10001)
+            given.chmod(0o440)
+        os.chmod(folder, 0o755)
+        child = os.fork()
+        if child == 0:
+            os.setgroups([10001])
+            os.setgid(10001)
+            os.setuid(10001)
+            try:
+                needed(Path(folder), ("worker",))
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        Path(folder, "worker-key.pem").chmod(0o444)
+        with pytest.raises(CampaignError, match="mode is 0444"):
+            needed(Path(folder), ("worker",))
 
 
 def test_a_scheduler_that_others_can_reach_says_so(start, tmp_path, certificates):

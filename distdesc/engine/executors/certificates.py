@@ -74,8 +74,12 @@ def needed(folder: Path, roles: Sequence[str]) -> dict[str, tuple[Path, Path]]:
                 f'make them with "distdesc certs {folder}", or copy them from where they are'
             )
     for _, secret in found.values():
-        mode = secret.stat().st_mode & 0o777
-        if mode & 0o077:
+        status = secret.stat()
+        mode = status.st_mode & 0o777
+        # A secret that a container is given is root's, and its group's to read: no one else can
+        # have put it there.
+        given = status.st_uid == 0 != os.geteuid()
+        if mode & (0o037 if given else 0o077):
             raise CampaignError(
                 f"{secret} must be readable by its owner alone, and its mode is {mode:04o}: "
                 f"chmod 600 {secret}"
