@@ -229,7 +229,7 @@ def test_keys_that_a_container_is_given_are_roots_and_its_groups(certificates):
             os.setuid(10001)
             try:
                 needed(Path(folder), ("worker",))
-            except BaseException:
+            except CampaignError:
                 os._exit(1)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
