@@ -94,6 +94,9 @@ class MixedFiles:
             scanned.add(file, self._scan_file(file, own))
             if progress is not None:
                 progress(number + 1, len(files))
+        if len(scanned.refused) == len(files):
+            first = scanned.refused[0]
+            raise SourceError(f"none of {len(files)} files can be read, the first: {first}")
         if self.strict and scanned.refused:
             named = "; ".join(scanned.refused[:NAMED])
             more = len(scanned.refused) - NAMED

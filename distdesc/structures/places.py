@@ -66,8 +66,10 @@ class Places:
         packed = [Path(f.path) for f in index.files if is_compressed(Path(f.path))]
         for number, name in enumerate(self._names):
             # A copy that was unpacked is called as what it is a copy of; they come in order.
-            if packed and _COPY.sub("", Path(name).name) == packed[0].stem:
-                self._names[number] = str(packed.pop(0))
+            place = next((k for k, file in enumerate(packed) if _is_copy(Path(name), file)), None)
+            if place is not None:
+                self._names[number] = str(packed[place])
+                del packed[: place + 1]
         last = self._number(len(index) - 1)
         self._total = len(set(self._names[: last + 1]))
 
@@ -122,3 +124,8 @@ class Places:
     def _first(self, number: int) -> int:
         """First structure of a file; found by bisection, as there may be very many."""
         return bisect_left(self._index.locators, number, key=lambda place: place[0])
+
+
+def _is_copy(file: Path, packed: Path) -> bool:
+    start = _COPY.match(file.name)
+    return bool(start and file.name[start.end() :] == packed.stem and file.parent != packed.parent)

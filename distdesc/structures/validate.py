@@ -180,11 +180,14 @@ def _check_cells(batch: Structures, problems: dict[int, str]) -> NDArray[np.floa
     part = batch.take(np.flatnonzero(usable))
     heights[usable] = Frames.of(part).heights
     for k in np.flatnonzero(usable & (heights < MIN_HEIGHT).any(axis=1)):
-        direction = int(np.argmin(heights[k]))
+        lengths = np.where(batch.pbc[k], np.linalg.norm(batch.cells[k], axis=1), np.inf)
+        # Without one of its vectors, the cell has no height along the others either.
+        what, sizes = ("height", heights[k]) if lengths.min() else ("length", lengths)
+        direction = int(np.argmin(sizes))
         problems.setdefault(
             int(k),
-            f"cell is flat: it is periodic along vector {direction}, but has the height "
-            f"{heights[k, direction]:g} Å there ({_rows(batch.cells[k])})",
+            f"cell is flat: it is periodic along vector {direction}, but has the {what} "
+            f"{sizes[direction]:g} Å there ({_rows(batch.cells[k])})",
         )
     return heights
 
