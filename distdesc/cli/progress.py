@@ -161,6 +161,8 @@ class ProgressDisplay:
         )
         if event.dashboard:
             self.console.print(f"dashboard: {event.dashboard}", soft_wrap=True)
+        if event.page:
+            self.console.print(f"campaign: {event.page}", soft_wrap=True)
         self._task = self._bar.add_task(
             "shards", total=event.shards, completed=event.shards_done, rate="starting"
         )

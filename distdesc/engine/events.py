@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from distdesc.monitor.tally import Tally
 from distdesc.store.fits import Fitted
 from distdesc.store.receipts import Receipt
 from distdesc.store.written import FitLayout
@@ -117,6 +118,10 @@ class RunStarted:
         Worker processes at the start.
     dashboard : str or None
         Address of Dask's dashboard.
+    page : str or None
+        Address of the page that shows this campaign.
+    tally : Tally or None
+        What is known of the campaign; kept up to date while it runs.
     """
 
     store: str
@@ -126,6 +131,8 @@ class RunStarted:
     rows: int
     workers: int
     dashboard: str | None
+    page: str | None = None
+    tally: Tally | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from distdesc.engine.events import Listener, ShardFailed, ShardFinished, ShardIsolated
 from distdesc.engine.executors.executor import Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError, RunError
+from distdesc.monitor.tally import Tally
 from distdesc.store.receipts import Receipt
 from distdesc.structures.places import REFUSED
 
@@ -30,12 +32,15 @@ class Ledger:
         Shards given up, with the last error.
     quarantined : set of int
         Structures set aside; files that are refused are none.
+    tally : Tally, optional
+        Kept up to date for those who watch the run.
     """
 
     limit: int
     done: int = 0
     failed: list[tuple[Task, str]] = field(default_factory=list)
     quarantined: set[int] = field(default_factory=set)
+    tally: Tally | None = None
 
     def add(self, receipt: Receipt) -> None:
         """
@@ -54,6 +59,8 @@ class Ledger:
         self.quarantined.update(
             k for k, reason in receipt.quarantined if not reason.startswith(REFUSED)
         )
+        if self.tally is not None:
+            self.tally.add(receipt)
         if len(self.quarantined) > self.limit:
             last, reason = receipt.quarantined[-1] if receipt.quarantined else (-1, "")
             raise RunError(
@@ -85,6 +92,8 @@ class Ledger:
             if outcome.receipt.shard != outcome.task.shard:
                 raise RunError(f"{outcome.task.key} was answered by another shard's receipt")
             self.done += 1
+            if self.tally is not None:
+                self.tally.add(outcome.receipt, time.time())
             tell(ShardFinished(outcome.receipt))
             self.add(outcome.receipt)
             return
@@ -94,6 +103,8 @@ class Ledger:
             raise RunError(f"{outcome.task.key}: {error}") from error
         reason = f"{type(error).__name__}: {error}"
         self.failed.append((outcome.task, reason))
+        if self.tally is not None:
+            self.tally.fail(outcome.task.stage, outcome.task.shard, reason, time.time())
         tell(ShardFailed(outcome.task.stage, outcome.task.shard, reason))
         if not self.done and len(self.failed) >= SYSTEMIC:
             raise RunError(f"the first {SYSTEMIC} shards failed, the last with {reason}")

@@ -25,6 +25,8 @@ from distdesc.engine.executors.security import TEMPORARY, address_of, security_o
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
+from distdesc.monitor.reporting import Follower, Telling
+from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
 from distdesc.store.receipts import Receipt
 
@@ -62,6 +64,7 @@ class DaskExecutor:
         self._client: Client | None = None
         self._cluster: LocalCluster | None = None
         self._settings: Any = None
+        self._follower: Follower | None = None
         self._run = uuid4().hex[:8]
 
     def __enter__(self) -> DaskExecutor:
@@ -92,6 +95,8 @@ class DaskExecutor:
         trace: TracebackType | None,
     ) -> None:
         """See Executor."""
+        if self._follower is not None:
+            self._follower.over()
         if self._client is not None:
             self._client.close(timeout=5)
         if self._cluster is not None:
@@ -114,6 +119,11 @@ class DaskExecutor:
         """See Executor."""
         return str(self._connected.dashboard_link)
 
+    def show(self, tally: Tally) -> str | None:
+        """See Executor.show."""
+        self._follower = Follower(self._connected, tally)
+        return self._follower.page
+
     def run(
         self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
     ) -> Iterator[Outcome]:
@@ -133,9 +143,21 @@ class DaskExecutor:
                     self._submit(again, waiting, done)
                     continue
                 self._fill(todo, waiting, done)
+                self._report(outcome)
                 yield outcome
         except (CommClosedError, OSError, TimeoutError) as error:
             raise RunError(f"the Dask scheduler was lost: {error}") from error
+
+    def _report(self, outcome: Outcome) -> None:
+        """Tell the page what workers do not know."""
+        if self._follower is None:
+            return
+        task, error = outcome.task, outcome.error
+        if outcome.crash:
+            self._follower.problem("isolated", task.stage, task.shard, outcome.crash)
+        if error is not None:
+            reason = f"{type(error).__name__}: {error}"
+            self._follower.problem("failed", task.stage, task.shard, reason)
 
     def _fill(
         self, todo: Iterator[_Trial], waiting: dict[Future, _Trial], done: as_completed
@@ -152,7 +174,7 @@ class DaskExecutor:
         key = f"{trial.task.key}-{self._run}{trial.suffix}"
         seconds = 0.0 if trial.crash else self.seconds
         future = self._connected.submit(
-            _try, trial.attempt, trial.task, seconds,
+            _try, trial.attempt, trial.task, seconds, self._followed,
             key=key, retries=self.attempts - 1, pure=False,
         )  # fmt: skip
         waiting[future] = trial
@@ -199,6 +221,11 @@ class DaskExecutor:
         return Outcome(task, error=error, crash=crash)
 
     @property
+    def _followed(self) -> str:
+        """Digest of the campaign that is shown; empty if none is."""
+        return "" if self._follower is None else self._follower.campaign
+
+    @property
     def _connected(self) -> Client:
         if self._client is None:
             raise RunError("the Dask executor was not started")
@@ -224,14 +251,17 @@ class _Trial:
         return f"-alone-{self.lost}" if self.crash else ""
 
 
-def _try(attempt: Attempt, task: Task, seconds: float) -> Receipt | BaseException:
+def _try(attempt: Attempt, task: Task, seconds: float, campaign: str) -> Receipt | BaseException:
     """One attempt; errors that another attempt would only hide are given back, not raised."""
     armed = seconds > 0 and get_worker().state.nthreads == 1
     if armed:
         # Fires even if the interpreter is held by what hangs.
         faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
     try:
-        return attempt(task)
+        with Telling(campaign, task.stage, task.shard) as board:
+            receipt = attempt(task)
+            board.done(receipt)
+        return receipt
     except (*FINAL, CrashError) as error:
         return error
     finally:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError, StoreError
+from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
 from distdesc.store.receipts import Receipt
 
@@ -91,6 +92,22 @@ class Executor(Protocol):
     @property
     def dashboard(self) -> str | None:
         """Address of a page that shows the work, if there is one."""
+        ...
+
+    def show(self, tally: Tally) -> str | None:
+        """
+        Show a campaign from here on, where people can watch it.
+
+        Parameters
+        ----------
+        tally : Tally
+            Of the campaign, with what earlier runs did.
+
+        Returns
+        -------
+        str or None
+            Address of the page, if there is one.
+        """
         ...
 
     def run(

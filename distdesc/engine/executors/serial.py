@@ -9,6 +9,7 @@ from types import TracebackType
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError
+from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
 
 
@@ -55,6 +56,9 @@ class SerialExecutor:
     def dashboard(self) -> str | None:
         """See Executor."""
         return None
+
+    def show(self, tally: Tally) -> None:
+        """See Executor.show."""
 
     def run(
         self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None

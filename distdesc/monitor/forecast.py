@@ -1,0 +1,135 @@
+"""When the rest of the shards will be done, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import hypot, sqrt
+
+from distdesc.monitor.facts import TimeLeft
+
+LEAST = 3
+"""Shards that must be done before anything is said about the others."""
+
+
+@dataclass
+class ShardTimes:
+    """
+    Sums over the shards that are done, from which the time of the others is estimated.
+
+    A shard of cost c, the atoms that it reads, is taken to need b c seconds of a worker, give
+    or take a deviation that is the same for all shards.
+
+    Parameters
+    ----------
+    n : int
+        Shards.
+    cost, seconds : float
+        Sums of the costs, and of the seconds.
+    cost2, seconds2, product : float
+        Sums of their squares and products.
+    """
+
+    n: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    cost2: float = 0.0
+    seconds2: float = 0.0
+    product: float = 0.0
+
+    def add(self, cost: float, seconds: float) -> None:
+        """
+        Take another shard into account.
+
+        Parameters
+        ----------
+        cost : float
+            Its cost.
+        seconds : float
+            Worker time, in s.
+        """
+        self.n += 1
+        self.cost += cost
+        self.seconds += seconds
+        self.cost2 += cost * cost
+        self.seconds2 += seconds * seconds
+        self.product += cost * seconds
+
+    def rest(self, n: int, cost: float) -> tuple[float, float]:
+        """
+        Worker time of shards that are not done, and its standard deviation, in s.
+
+        Parameters
+        ----------
+        n : int
+            Their number.
+        cost : float
+            Sum of their costs.
+        """
+        slope = self.seconds / self.cost
+        residual = self.seconds2 - 2 * slope * self.product + slope * slope * self.cost2
+        variance = max(0.0, residual) / max(1, self.n - 1)
+        # Of the others' own deviations, and of the slope: the error of a ratio of means.
+        error = sqrt(n * variance + self.n * variance * (cost / self.cost) ** 2)
+        return slope * cost, error
+
+
+@dataclass(frozen=True)
+class Rest:
+    """
+    What is left of a stage.
+
+    Parameters
+    ----------
+    stage : str
+        Its name.
+    n : int
+        Shards that are not done.
+    cost : float
+        Sum of their costs.
+    times : ShardTimes
+        Of those that are.
+    """
+
+    stage: str
+    n: int
+    cost: float
+    times: ShardTimes
+
+
+def time_left(
+    rests: Sequence[Rest], running: float, parallel: float, parallel_now: float
+) -> TimeLeft | None:
+    """
+    Time until all shards are done.
+
+    Parameters
+    ----------
+    rests : sequence of Rest
+        Of all stages.
+    running : float
+        Worker time that shards under way have had, in s.
+    parallel, parallel_now : float
+        Worker seconds per second of wall time: since this run began, and lately.
+
+    Returns
+    -------
+    TimeLeft or None
+        None if nothing is left, or too little is done.
+    """
+    known = [r for r in rests if r.n and r.times.n >= LEAST and r.times.cost > 0]
+    if not known or parallel <= 0:
+        return None
+    work, variance = 0.0, 0.0
+    for rest in known:
+        seconds, error = rest.times.rest(rest.n, rest.cost)
+        work, variance = work + seconds, variance + error * error
+    work = max(work - running, 0.0)
+    pace = parallel_now if parallel_now > 0 else parallel
+    seconds = work / pace
+    # The last shard ends when it ends, however many workers wait for it.
+    grain = max(r.times.seconds / r.times.n for r in known) / 2
+    drift = seconds * abs(pace - parallel) / max(pace, parallel)
+    error = hypot(sqrt(variance) / pace, drift, grain)
+    without = tuple(r.stage for r in rests if r.n and r not in known)
+    return TimeLeft(seconds, max(0.0, seconds - 2 * error), seconds + 2 * error, without)

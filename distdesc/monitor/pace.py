@@ -1,0 +1,125 @@
+"""How fast work is done: lately, since the beginning, and in between."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from distdesc.monitor.facts import Rate
+
+LATELY = 30.0
+"""Seconds that count as now, or longer if hardly a shard was done in them."""
+
+FEW = 12
+"""Shards from which a rate is taken at least, if there are so many."""
+
+KEPT = 4096
+"""Shards that are remembered one by one; of the others, only sums are."""
+
+BINS = 60
+"""Points of the history at most; when there are more, they are joined in pairs."""
+
+Work = tuple[float, float, float]
+"""Structures, rows, and seconds of a worker."""
+
+
+class Pace:
+    """
+    Work by the time at which it was done.
+
+    Parameters
+    ----------
+    began : float
+        Unix time of the beginning.
+    """
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self._last: deque[tuple[float, Work]] = deque(maxlen=KEPT)
+        self._sum: Work = (0.0, 0.0, 0.0)
+        self._width = 2.0
+        self._bins: list[list[float]] = []
+
+    def add(self, at: float, structures: float, rows: float, seconds: float) -> None:
+        """
+        Note that a shard is done.
+
+        Parameters
+        ----------
+        at : float
+            Unix time.
+        structures, rows : float
+            Done in it.
+        seconds : float
+            Of a worker.
+        """
+        self._last.append((at, (structures, rows, seconds)))
+        a, b, c = self._sum
+        self._sum = (a + structures, b + rows, c + seconds)
+        place = int(max(0.0, at - self.began) / self._width)
+        while place >= BINS:
+            self._bins = [_joined(self._bins[k : k + 2]) for k in range(0, len(self._bins), 2)]
+            self._width *= 2
+            place = int(max(0.0, at - self.began) / self._width)
+        while len(self._bins) <= place:
+            self._bins.append([0.0, 0.0])
+        self._bins[place][0] += structures
+        self._bins[place][1] += rows
+
+    def overall(self, now: float) -> tuple[Rate, float]:
+        """
+        Rate since the beginning, and worker seconds per second of wall time.
+
+        Parameters
+        ----------
+        now : float
+            Unix time.
+        """
+        return _rate(self._sum, now - self.began)
+
+    def lately(self, now: float) -> tuple[Rate, float]:
+        """
+        Rate now, and worker seconds per second of wall time.
+
+        Parameters
+        ----------
+        now : float
+            Unix time.
+        """
+        a = b = c = 0.0
+        start, n = self.began, 0
+        for at, (structures, rows, seconds) in reversed(self._last):
+            if at < now - LATELY and n >= FEW:
+                start = at
+                break
+            a, b, c, n = a + structures, b + rows, c + seconds, n + 1
+        else:
+            if len(self._last) == KEPT:
+                # What was done at the very beginning of the window is not part of it.
+                start, (da, db, dc) = self._last[0]
+                a, b, c = a - da, b - db, c - dc
+        return _rate((a, b, c), now - start)
+
+    def history(self, now: float) -> tuple[tuple[float, float, float], ...]:
+        """
+        Rates of structures and rows from each time to the next, in seconds since the beginning.
+
+        Parameters
+        ----------
+        now : float
+            Unix time; what is not over by then is left out.
+        """
+        over = int(max(0.0, now - self.began) / self._width)
+        bins = [*self._bins, *([[0.0, 0.0]] * (min(over, BINS) - len(self._bins)))][:over]
+        return tuple(
+            (k * self._width, a / self._width, b / self._width) for k, (a, b) in enumerate(bins)
+        )
+
+
+def _joined(bins: list[list[float]]) -> list[float]:
+    return [sum(b[0] for b in bins), sum(b[1] for b in bins)]
+
+
+def _rate(work: Work, seconds: float) -> tuple[Rate, float]:
+    if seconds <= 0:
+        return Rate(0.0, 0.0, 0.0), 0.0
+    return Rate(work[0] / seconds, work[1] / seconds, seconds), work[2] / seconds
