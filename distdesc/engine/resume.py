@@ -16,6 +16,7 @@ from distdesc.place import Place
 from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan
 from distdesc.structures.index import SourceIndex
+from distdesc.structures.source import FileSource
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
     except SourceError as error:
         listener(Announced(f"{error}; indexing again"))
         index = SourceIndex(np.empty(0, np.int32), np.empty((0, 1), np.int64), "")
-    change = index.changed_file(ignoring=unpacked(campaign.path))
+    change = index.changed_file(ignoring=unpacked(campaign.path)) or _new_file(campaign, index)
     # Unpacked copies are removed when all is done; until then they are needed.
     usable = index.changed_file() is None or is_complete(campaign.path, plan)
     if change is None and index.files and usable:
@@ -122,6 +123,16 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
             f"choose another [store] path"
         )
     now.save(folder)
+
+
+def _new_file(campaign: Campaign, index: SourceIndex) -> str | None:
+    """Say which file the source has now that it had not when it was indexed."""
+    if not isinstance(campaign.source, FileSource) or not index.files:
+        return None
+    known = {stamp.path for stamp in index.files}
+    new = (file for file in campaign.source.files() if str(file.absolute()) not in known)
+    found = next(new, None)
+    return None if found is None else f"{found} was not there when the source was indexed"
 
 
 def _differences(then: Any, now: Any, name: str = "") -> list[str]:

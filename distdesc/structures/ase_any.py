@@ -74,6 +74,10 @@ class AseFiles:
         """See `Source.seekable`; ASE unpacks by itself."""
         return True
 
+    def files(self) -> list[Path]:
+        """See `FileSource.files`."""
+        return find_files(self.path)
+
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         See `Source.scan`; reads everything once.
@@ -90,7 +94,7 @@ class AseFiles:
         SourceError
             If there is nothing to read.
         """
-        files = find_files(self.path)
+        files = self.files()
         counts: list[int] = []
         places: list[tuple[int, int]] = []
         problems: dict[int, str] = {}

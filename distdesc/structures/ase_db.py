@@ -43,6 +43,10 @@ class AseDatabase:
         """See `Source.seekable`."""
         return True
 
+    def files(self) -> list[Path]:
+        """See `FileSource.files`."""
+        return [] if self._on_server else find_files(self._paths)
+
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         See `Source.scan`; the digest is of ids, unique ids, times of change and atom counts.
@@ -86,7 +90,7 @@ class AseDatabase:
     def _locations(self) -> list[str]:
         if self._on_server:
             return list(self._paths)
-        return [str(file) for file in find_files(self._paths)]
+        return [str(file) for file in self.files()]
 
     @property
     def _paths(self) -> tuple[str, ...]:

@@ -52,6 +52,10 @@ class AseLmdb:
         """See `Source.seekable`."""
         return True
 
+    def files(self) -> list[Path]:
+        """See `FileSource.files`."""
+        return find_files(self.path, "*.aselmdb")
+
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         See `Source.scan`; the digest is of the rows as they are stored.
@@ -70,7 +74,7 @@ class AseLmdb:
         SourceError
             If there is nothing to read.
         """
-        files = find_files(self.path, "*.aselmdb")
+        files = self.files()
         return scan_rows([str(file) for file in files], LmdbRows, progress)
 
     def read(self, index: SourceIndex, start: int, stop: int, records: bool = False) -> Structures:

@@ -42,6 +42,10 @@ class ExtxyzFiles:
         """See `Source.seekable`."""
         return not any(map(is_compressed, find_files(self.path)))
 
+    def files(self) -> list[Path]:
+        """See `FileSource.files`."""
+        return find_files(self.path)
+
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         See `Source.scan`; the digest is of the unpacked bytes.
@@ -58,7 +62,7 @@ class ExtxyzFiles:
         SourceError
             If there is nothing to read, or compressed files and no scratch folder.
         """
-        files = find_files(self.path)
+        files = self.files()
         packed = [file for file in files if is_compressed(file)]
         if packed and scratch is None:
             raise SourceError(

@@ -66,6 +66,10 @@ class MixedFiles:
         """See `Source.seekable`; what is compressed is unpacked by the scan."""
         return True
 
+    def files(self) -> list[Path]:
+        """See `FileSource.files`."""
+        return _files(self.path)
+
     def scan(self, progress: Progress | None = None, scratch: Path | None = None) -> SourceIndex:
         """
         See `Source.scan`.
@@ -84,7 +88,7 @@ class MixedFiles:
         SourceError
             If there is no file, or one is refused although `strict`.
         """
-        files = _files(self.path)
+        files = self.files()
         packed = [f for f in files if is_compressed(f) and _kind(str(f)) == "extxyz"]
         if packed and scratch is None:
             raise SourceError(f"{packed[0]} is compressed, and there is no place to unpack it")

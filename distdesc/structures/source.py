@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,5 +157,21 @@ class Source(Protocol):
         ------
         SourceError
             If the source cannot be opened; one bad structure is a problem of the batch instead.
+        """
+        ...
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source that consists of the files that its path stands for now."""
+
+    def files(self) -> list[Path]:
+        """
+        Files, in order.
+
+        Raises
+        ------
+        SourceError
+            If there are none.
         """
         ...

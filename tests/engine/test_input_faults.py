@@ -279,6 +279,20 @@ def test_a_database_that_changes_between_scan_and_task_stops_the_run(featurise, 
     assert outcomes(campaign.path) == {"x.db": ["ok"]}
 
 
+@pytest.mark.parametrize(("name", "pattern"), [("files", "*"), ("files", ""), ("extxyz", "*.xyz")])
+def test_a_file_that_is_added_between_two_runs_is_noticed(featurise, tmp_path, name, pattern):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.xyz").write_text(DIMER)
+    campaign = featurise(folder / pattern, source__name=name)
+    run(campaign)
+    (folder / "b.xyz").write_text(WATER)
+    with pytest.raises(StoreError, match=r"1 → 2 structures.*b\.xyz was not there when"):
+        run(campaign)
+    (folder / "b.xyz").unlink()
+    run(campaign)
+
+
 def test_a_very_large_structure_beside_small_ones_is_computed_or_named(featurise, tmp_path):
     n = 47
     grid = np.stack(np.meshgrid(*[np.arange(n) * 2.6] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
