@@ -66,6 +66,8 @@ class Execution:
     tls : str
         Folder of certificates with which scheduler, workers and client talk TLS only; of an
         embedded cluster also ``"temporary"``; empty for what Dask's configuration says.
+    performance_report : bool
+        Keep Dask's report of what every worker did when, in the store, at the end of a run.
     """
 
     executor: str = "dask"
@@ -74,6 +76,7 @@ class Execution:
     scheduler: str = ""
     isolation: str = "after_crash"
     tls: str = ""
+    performance_report: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 0:

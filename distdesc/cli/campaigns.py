@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +15,7 @@ from distdesc.place import place
 
 if TYPE_CHECKING:
     from distdesc.campaign import Campaign
+    from distdesc.engine.events import Listener
     from distdesc.engine.share import Share
 
 JOB = click.argument("job", type=click.Path(dir_okay=False))
@@ -43,9 +46,20 @@ ACCEPT = click.option(
 @click.option(
     "--wait", is_flag=True, help="Wait while another client has the store, rather than refuse."
 )
+@click.option(
+    "--log-json",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to which a line of JSON is added for every shard and event.",
+)
 @ACCEPT
 def run(
-    job: str, output: str | None, share: str, wait: bool, accept_versions: bool, **options: Any
+    job: str,
+    output: str | None,
+    share: str,
+    wait: bool,
+    log_json: Path | None,
+    accept_versions: bool,
+    **options: Any,
 ) -> None:
     """
     Run the campaign of a JOB file, or go on with it.
@@ -58,11 +72,19 @@ def run(
     distdesc run jobs/quickstart.toml --workers 8 --memory 4
     distdesc run jobs/quickstart.toml --scheduler scheduler.json
     distdesc run jobs/quickstart.toml --executor serial --shards 3/20
+    distdesc run jobs/quickstart.toml --log-json run.jsonl --performance-report
     """
     from distdesc.engine.share import Share
 
     whose = Share.parse(share, wait)
-    _execute(_from_job(job, output, options), accept_versions, whose)
+    campaign = _from_job(job, output, options)
+    if log_json is None:
+        _execute(campaign, accept_versions, whose)
+        return
+    from distdesc.cli.json_log import JsonLog
+
+    with JsonLog(log_json) as log:
+        _execute(campaign, accept_versions, whose, [log])
 
 
 @click.command()
@@ -212,7 +234,12 @@ def _run_flags(
         _execute(campaign, accept_versions)
 
 
-def _execute(campaign: Campaign, accept_versions: bool, share: Share | None = None) -> None:
+def _execute(
+    campaign: Campaign,
+    accept_versions: bool,
+    share: Share | None = None,
+    listeners: Sequence[Listener] = (),
+) -> None:
     from rich.console import Console
 
     from distdesc.cli.progress import ProgressDisplay
@@ -225,7 +252,7 @@ def _execute(campaign: Campaign, accept_versions: bool, share: Share | None = No
     console = Console(stderr=True)
     begun = time.perf_counter()
     with ProgressDisplay(console) as display:
-        run_campaign(campaign, [display], accept_versions, share or ALL)
+        run_campaign(campaign, [display, *listeners], accept_versions, share or ALL)
     path = place(campaign.store.path)
     summary = summarise(open_run(path))
     rate = display.structures / display.seconds if display.seconds else 0.0

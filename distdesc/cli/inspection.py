@@ -51,7 +51,11 @@ def list_(kind: str | None, folder: Path) -> None:
 @STORE
 @JSON
 @click.option("--all", "everything", is_flag=True, help="All quarantined structures, not 20.")
-def status(path: Place, as_json: bool, everything: bool) -> None:
+@click.option("--watch", "watching", is_flag=True,
+              help="Look again and again until it is complete; Ctrl-C leaves.")  # fmt: skip
+@click.option("--interval", default=5.0, show_default=True, type=click.FloatRange(0.1),
+              metavar="S", help="Seconds from one look to the next, with --watch.")  # fmt: skip
+def status(path: Place, as_json: bool, everything: bool, watching: bool, interval: float) -> None:
     """
     Say how far a run is and what was set aside, from its store alone.
 
@@ -59,6 +63,11 @@ def status(path: Place, as_json: bool, everything: bool) -> None:
     """
     from rich.console import Console
 
+    if watching:
+        from distdesc.cli.watching import watch
+
+        watch(path, interval, as_json)
+        return
     from distdesc.report.reader import open_run
     from distdesc.report.summary import summarise
     from distdesc.report.text import quarantine_table, status_table

@@ -41,6 +41,12 @@ def execution_options(command: F) -> F:
                 "makes some for workers on this machine.",
             ),
             click.option(
+                "--performance-report",
+                is_flag=True,
+                default=None,
+                help="Keep Dask's report of what every worker did when: run/performance-….html.",
+            ),
+            click.option(
                 "--set",
                 "assignments",
                 multiple=True,
@@ -59,6 +65,7 @@ def overrides(
     executor: str | None = None,
     scheduler: str | None = None,
     tls: str | None = None,
+    performance_report: bool | None = None,
     assignments: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """
@@ -66,7 +73,7 @@ def overrides(
 
     Parameters
     ----------
-    workers, memory, executor, scheduler, tls : optional
+    workers, memory, executor, scheduler, tls, performance_report : optional
         See `execution_options`; None where not given.
     assignments : tuple of str
         ``section.key=value`` with values as in TOML, or bare words.
@@ -78,7 +85,7 @@ def overrides(
     """
     named = {
         "workers": workers, "memory": memory, "executor": executor,
-        "scheduler": scheduler, "tls": tls,
+        "scheduler": scheduler, "tls": tls, "performance_report": performance_report,
     }  # fmt: skip
     found = {f"execution.{k}": v for k, v in named.items() if v is not None}
     for text in assignments:

@@ -13,7 +13,6 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from distdesc.engine.events import (
@@ -26,12 +25,19 @@ from distdesc.engine.events import (
     ScanProgressed,
     ShardFailed,
     ShardFinished,
+    ShardIsolated,
 )
+from distdesc.monitor.facts import CampaignFacts
+from distdesc.monitor.tally import Tally
+from distdesc.monitor.words import duration, per_second
 from distdesc.report.fits import variance_words
 from distdesc.store.fits import Fitted
 
 LINE_EVERY = 30.0
 """Seconds between lines where there is no terminal."""
+
+REDRAW_EVERY = 0.5
+"""Seconds between looks at the facts: shards may be done faster than anybody reads."""
 
 
 class ProgressDisplay:
@@ -51,13 +57,14 @@ class ProgressDisplay:
         self.seconds = 0.0
         self._begun = time.monotonic()
         self._spoken = time.monotonic()
+        self._drawn = 0.0
         self._shards = (0, 0)
+        self._tally: Tally | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
             console=console,
             expand=True,
             transient=True,
@@ -105,6 +112,11 @@ class ProgressDisplay:
                 self.structures += receipt.structures
                 self.quarantined.update(k for k, _ in receipt.quarantined)
                 self._advance()
+            case ShardIsolated(stage, shard, reason):
+                self.console.print(
+                    f"[yellow]shard {stage}-{shard:08d} computed in a process of its own:[/yellow] "
+                    f"{escape(reason)}"
+                )
             case ShardFailed(stage, shard, reason):
                 self.console.print(f"[red]shard {stage}-{shard:08d} failed:[/red] {escape(reason)}")
                 self._advance()
@@ -134,7 +146,8 @@ class ProgressDisplay:
         done, total = self._shards
         self._shards = (done + 1, total)
         if self._task is not None:
-            self._bar.update(self._task, completed=done + 1)
+            left = (time.monotonic() - self._begun) * (total - done - 1) / (done + 1)
+            self._bar.update(self._task, completed=done + 1, rate=f"{duration(left)} left")
         if not self.console.is_terminal and time.monotonic() - self._spoken > LINE_EVERY:
             self._spoken = time.monotonic()
             self.console.print(f"{done + 1}/{total} parts of the fit", highlight=False)
@@ -163,6 +176,7 @@ class ProgressDisplay:
             self.console.print(f"dashboard: {event.dashboard}", soft_wrap=True)
         if event.page:
             self.console.print(f"campaign: {event.page}", soft_wrap=True)
+        self._tally = event.tally
         self._task = self._bar.add_task(
             "shards", total=event.shards, completed=event.shards_done, rate="starting"
         )
@@ -171,20 +185,40 @@ class ProgressDisplay:
         done, total = self._shards
         self._shards = (done + 1, total)
         self.seconds = time.monotonic() - self._begun
-        rate = (
-            f"{self.structures / max(self.seconds, 1e-9):,.0f} structures/s · "
-            f"{len(self.quarantined):,} quarantined"
-        )
         if self._task is not None:
-            self._bar.update(self._task, completed=done + 1, rate=rate)
-        if not self.console.is_terminal and time.monotonic() - self._spoken > LINE_EVERY:
+            self._bar.update(self._task, completed=done + 1)
+        speaks = not self.console.is_terminal
+        since = time.monotonic() - (self._spoken if speaks else self._drawn)
+        if self._tally is None or since < (LINE_EVERY if speaks else REDRAW_EVERY):
+            return
+        words = rate_words(self._tally.facts(time.time()))
+        if speaks:
             self._spoken = time.monotonic()
-            left = self.seconds * (total - done - 1) / (done + 1)
-            self.console.print(
-                f"{done + 1}/{total} shards · {rate} · {left:.0f} s left", highlight=False
-            )
+            self.console.print(f"{done + 1}/{total} shards · {words}", highlight=False)
+        elif self._task is not None:
+            self._drawn = time.monotonic()
+            self._bar.update(self._task, rate=words)
 
     def _drop(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
+
+
+def rate_words(facts: CampaignFacts) -> str:
+    """
+    Rate, time left and what went wrong, in a few words.
+
+    Parameters
+    ----------
+    facts : CampaignFacts
+        Of a run.
+    """
+    words = [f"{per_second(facts.rate_now.structures)} structures/s"]
+    left = facts.time_left
+    if left is not None:
+        words.append(f"{duration(left.seconds)} left ({duration(left.low)}–{duration(left.high)})")
+    words.append(f"{facts.quarantined_structures:,} quarantined")
+    if facts.shards.failed:
+        words.append(f"{facts.shards.failed:,} failed")
+    return " · ".join(words)

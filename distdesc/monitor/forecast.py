@@ -129,7 +129,7 @@ def time_left(
     seconds = work / pace
     # The last shard ends when it ends, however many workers wait for it.
     grain = max(r.times.seconds / r.times.n for r in known) / 2
-    drift = seconds * abs(pace - parallel) / max(pace, parallel)
+    drift = seconds * abs(pace - parallel) / (2 * max(pace, parallel))
     error = hypot(sqrt(variance) / pace, drift, grain)
     without = tuple(r.stage for r in rests if r.n and r not in known)
     return TimeLeft(seconds, max(0.0, seconds - 2 * error), seconds + 2 * error, without)

@@ -141,18 +141,16 @@ class CampaignPage:
     def _chart(self) -> Any:
         plot = figure(
             sizing_mode="stretch_both", min_height=230, width_policy="max", max_width=620,
-            toolbar_location=None, tools="", title="Speed since this run began",
-            x_axis_label="minutes since then", y_axis_label="structures/s",
+            toolbar_location=None, tools="", title="Speed since this run began (dashed: mean)",
+            x_axis_label="minutes", y_axis_label="structures/s",
         )  # fmt: skip
         plot.varea_step(
             "t", 0, "rate", source=self.rates, color="#43a878", alpha=0.35, step_mode="after"
         )
         plot.step("t", "rate", source=self.rates, color="#43a878", mode="after", line_width=1.5)
-        plot.line("t", "rate", source=self.mean, color="#24292f", line_dash="dashed",
-                  legend_label="mean")  # fmt: skip
+        plot.line("t", "rate", source=self.mean, color="#24292f", line_dash="dashed")
         plot.y_range.start = plot.x_range.start = 0
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-        plot.legend.location, plot.legend.background_fill_alpha = "bottom_right", 0.7
         plot.outline_line_color = "#dde1e6"
         return plot
 
@@ -172,12 +170,12 @@ class CampaignPage:
             many = len(facts.maps) > 1
             self.names.data = {
                 "x": [-0.44] * len(places) if many else [],
-                "y": [top - 0.9 for top in places] if many else [],
+                "y": [top - 1.05 for top in places] if many else [],
                 "name": [m.stage for m in facts.maps] if many else [],
             }
             bottom = places[-1] + ceil(len(facts.maps[-1].states) / columns) if places else 1
             self.map.x_range.start, self.map.x_range.end = -0.6, columns - 0.4
-            self.map.y_range.start, self.map.y_range.end = bottom - 0.4, -0.6 - (1 if many else 0)
+            self.map.y_range.start, self.map.y_range.end = bottom - 0.4, -0.6 - (1.2 if many else 0)
             return
         changed = [k for k, old in enumerate(self.cells.data["what"]) if old != data["what"][k]]
         if changed:

@@ -115,6 +115,10 @@ def _bar(parts: Iterable[tuple[float, str]], total: float) -> str:
     return f'<div class="bar">{inner}</div>'
 
 
+def _chip(colour: str, text: str) -> str:
+    return f'<span><i class="chip" style="background:{colour}"></i>{text}</span>'
+
+
 def map_legend(facts: CampaignFacts) -> str:
     """
     Legend of the map of shards, with how many there are of each state.
@@ -128,7 +132,7 @@ def map_legend(facts: CampaignFacts) -> str:
     what = "a cell is a shard" if per_cell == 1 else f"a cell is up to {per_cell:,} shards"
     counts = _by_state(facts)
     chips = "".join(
-        f'<i class="chip" style="background:{COLOURS[k]}"></i>{LABELS[k]} {counts[k]:,}'
+        _chip(COLOURS[k], f"{LABELS[k]} {counts[k]:,}")
         for k in ("done", "running", "waiting", "quarantined", "failed")
     )
     return (
@@ -159,7 +163,9 @@ def split(facts: CampaignFacts) -> str:
     facts : CampaignFacts
         Of the campaign.
     """
-    chips = "".join(f'<i class="chip" style="background:{PART_COLOURS[p]}"></i>{p}' for p in PARTS)
+    chips = "".join(
+        f'<span><i class="chip" style="background:{PART_COLOURS[p]}"></i>{p}</span>' for p in PARTS
+    )
     bars = "".join(_split_of(stage) for stage in facts.stages)
     return (
         '<div class="card"><div class="h">Where the time of workers goes</div>'
@@ -173,7 +179,7 @@ def _split_of(stage: StageFacts) -> str:
         return f'<div class="line"><span>{escape(stage.stage)}</span><span>not begun</span></div>'
     main = max(PARTS, key=lambda p: stage.seconds[p])
     share = f"{100 * stage.seconds[main] / total:.0f} % {main}"
-    words = f"{share} · {duration(stage.shard_seconds)} a shard · {duration(total)} in all"
+    words = f"{share} · {duration(stage.shard_seconds)} a shard"
     bar = _bar([(stage.seconds[p], PART_COLOURS[p]) for p in PARTS], total)
     return f'<div class="line"><span>{escape(stage.stage)}</span><span>{words}</span></div>{bar}'
 

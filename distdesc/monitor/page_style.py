@@ -30,7 +30,7 @@ PART_COLOURS = {
 CSS = """
 :host, div { font-family: Helvetica, Arial, sans-serif; color: #24292f; box-sizing: border-box; }
 .bk-clearfix { display: block !important; width: 100%; height: 100%; }
-.cards { display: grid; grid-template-columns: 1fr 1fr 1.05fr 1.45fr; gap: 8px; height: 100%; }
+.cards { display: grid; grid-template-columns: 1fr 0.95fr 1.05fr 1.7fr; gap: 8px; height: 100%; }
 .card { background: #fff; border: 1px solid #dde1e6; border-radius: 6px; padding: 8px 12px;
   overflow: auto; min-width: 0; min-height: 0; }
 .h { font-size: 13px; font-weight: bold; margin-bottom: 6px; }
@@ -51,12 +51,13 @@ CSS = """
 .bar { display: flex; height: 12px; border-radius: 3px; overflow: hidden; background: #dfe3e8; }
 .bar div { height: 100%; }
 .chip { display: inline-block; width: 10px; height: 10px; border-radius: 2px;
-  margin: 0 4px 0 10px; }
-.chip:first-child { margin-left: 0; }
-.legend { font-size: 12px; margin-bottom: 6px; white-space: nowrap; }
+  margin: 0 4px 0 0; }
+.legend { font-size: 12px; margin-bottom: 6px; }
+.legend span { white-space: nowrap; margin-right: 10px; }
 .line { font-size: 12px; display: flex; justify-content: space-between; margin: 5px 0 2px; gap: 8px;
   white-space: nowrap; }
-.line span:last-child { color: #66707a; overflow: hidden; text-overflow: ellipsis; }
+.line span { overflow: hidden; text-overflow: ellipsis; }
+.line span:last-child { color: #66707a; flex-shrink: 0; }
 table { border-collapse: collapse; font-size: 12px; width: 100%; }
 th { text-align: left; color: #66707a; font-weight: normal; border-bottom: 1px solid #dde1e6;
   padding: 2px 8px 2px 0; white-space: nowrap; }

@@ -21,6 +21,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
+from distdesc.engine.executors.performance import PerformanceReport
 from distdesc.engine.executors.security import TEMPORARY, address_of, security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.plan import Task
@@ -28,6 +29,7 @@ from distdesc.errors import CampaignError, RunError
 from distdesc.monitor.reporting import Follower, Telling
 from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
+from distdesc.place import place
 from distdesc.store.receipts import Receipt
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class DaskExecutor:
         self._cluster: LocalCluster | None = None
         self._settings: Any = None
         self._follower: Follower | None = None
+        self._report: PerformanceReport | None = None
         self._run = uuid4().hex[:8]
 
     def __enter__(self) -> DaskExecutor:
@@ -97,6 +100,8 @@ class DaskExecutor:
         """See Executor."""
         if self._follower is not None:
             self._follower.over()
+        if self._report is not None:
+            self._report.keep()
         if self._client is not None:
             self._client.close(timeout=5)
         if self._cluster is not None:
@@ -122,6 +127,8 @@ class DaskExecutor:
     def show(self, tally: Tally) -> str | None:
         """See Executor.show."""
         self._follower = Follower(self._connected, tally)
+        if self.execution.performance_report:
+            self._report = PerformanceReport(self._connected, place(tally.store))
         return self._follower.page
 
     def run(
@@ -143,12 +150,12 @@ class DaskExecutor:
                     self._submit(again, waiting, done)
                     continue
                 self._fill(todo, waiting, done)
-                self._report(outcome)
+                self._tell(outcome)
                 yield outcome
         except (CommClosedError, OSError, TimeoutError) as error:
             raise RunError(f"the Dask scheduler was lost: {error}") from error
 
-    def _report(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome) -> None:
         """Tell the page what workers do not know."""
         if self._follower is None:
             return
