@@ -49,6 +49,7 @@ OWNERS = {
         "engine/executors/dask.py",
         "engine/executors/cluster.py",
         "engine/executors/graceful.py",
+        "engine/executors/performance.py",
         "engine/executors/security.py",
         "monitor/board.py",
         "monitor/page.py",
