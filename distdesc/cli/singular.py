@@ -32,8 +32,8 @@ HYPER = ("n_max", "l_max", "order", "cutoff", "sigma")
 @click.option("--sigma", type=float, help="Width of the Gaussians in Å; 0 for points.")
 @click.option("--elements", help="Such as H,C,N,O,F; default those that SOURCE has.")
 @click.option("--flag-distance", type=float, metavar="Å",
-              help="Follow environments that are as near as this to a singular point.")  # fmt: skip
-@click.option("--screen", is_flag=True, help="Flag environments only; do not follow them.")
+              help="Follow what is as near as this to a singular point.")  # fmt: skip
+@click.option("--screen", is_flag=True, help="Flag only; do not follow what is flagged.")
 @click.option("-o", "--output", type=click.Path(), help="Folder of a store to keep it all in.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
               help="Also draw it, e.g. blind.png.")  # fmt: skip
@@ -96,11 +96,9 @@ def _sections(
     screen = options.pop("screen")
     _check(name, of)
     stage = {"name": "singular", "map": of}
-    if of == "env" and not screen:
+    if not screen:
         stage["classify"] = True
     if distance is not None:
-        if of != "env":
-            raise CampaignError(f"--flag-distance is of environments: it needs --map env, got {of}")
         stage["flag_distance"] = distance
     return {
         "question": f"What can {name} not see of {source}?",

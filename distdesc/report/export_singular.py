@@ -1,8 +1,9 @@
-"""Environments that hide something, with what they hide, as files that other programs read."""
+"""Rows that hide something, with what they hide, as files that other programs read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,8 @@ from distdesc.structures.source import Structure
 
 SUFFIXES = (".xyz", ".extxyz")
 
-VECTORS = ("neighbour", "singular_point", "null_motion", "pair_first", "pair_second")
-"""Arrays with an entry a neighbour, each a vector."""
-
-FRAMES = {
-    "environment": "neighbour",
-    "singular_point": "singular_point",
-    "pair_first": "pair_first",
-    "pair_second": "pair_second",
-}
-"""Frames of an environment, in this order, and the array that says where its neighbours are."""
+MOVED = ("singular_point", "pair_first", "pair_second")
+"""Frames beside the row itself, in this order, and arrays that say where its atoms are there."""
 
 TOLD = (
     "structure", "atom", "element", "point_group", "kind", "nulls", "symmetry_nulls",
@@ -40,13 +33,13 @@ TOLD = (
 
 def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
     """
-    Write environments that were looked at closely, each with its singular point and its pair.
+    Write rows that were looked at closely, each with its singular point and its pair.
 
-    The centre is the first atom, at the origin; there is no cell. The key ``frame`` says what a
-    frame is: the ``environment``; the ``singular_point`` beside it, if it is not the environment
-    itself; ``pair_first`` and ``pair_second``, which have one fingerprint. In the first two the
-    per-atom array ``null_motion`` is the motion that is not seen at that point, of length one in
-    all.
+    Of an environment, the centre is the first atom, at the origin, and there is no cell; of a
+    molecule, the centroid is there. The key ``frame`` says what a frame is: the ``environment``
+    or the ``structure``; the ``singular_point`` beside it, if that is elsewhere; ``pair_first``
+    and ``pair_second``, which have one fingerprint. In the first two the per-atom array
+    ``null_motion`` is the motion that is not seen at that point, of length one in all.
 
     Parameters
     ----------
@@ -78,8 +71,7 @@ def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
     stage = stage_of(run)
     if stage is None or "null_motion" not in run.names():
         raise StoreError(
-            f"{run.path} has no motions to export; run [[stage]] singular with map = "
-            f'"env" and classify = true'
+            f"{run.path} has no motions to export; run [[stage]] singular with classify = true"
         )
     by_atom = run.plan.layout(stage).row_kind == RowKind.ENVIRONMENT.value
     rows = (run.rows_of(start).start, run.rows_of(stop - 1).stop) if by_atom else (start, stop)
@@ -90,52 +82,84 @@ def write_singular(run: Run, output: Path, start: int, stop: int) -> int:
             n += 1
     if not n:
         raise StoreError(
-            f"there is nothing to export: {_nothing(stage)} was found in structures {start}:{stop}"
+            f"there is nothing to export: {_nothing(stage, by_atom)} was found in structures "
+            f"{start}:{stop}"
         )
     return n
 
 
-def _nothing(stage: str) -> str:
+def _nothing(stage: str, by_atom: bool) -> str:
     """What a run has none of that has nothing to export."""
-    return "no flagged environment" if stage == "singular" else "no environment with neighbours"
+    if stage != "singular":
+        return "no environment with neighbours"
+    return f"no flagged {'environment' if by_atom else 'structure'}"
 
 
 def _frames(
     run: Run, stage: str, start: int, stop: int
 ) -> Iterator[tuple[Structure, dict[str, NDArray[Any]]]]:
-    """Frames of some rows, read block by block: their neighbours lie together there."""
-    names = (*NAMES, "n_neighbours", "first_neighbour")
+    """Frames of some rows, read block by block: their atoms lie together there."""
+    item = "atom" if "atom_number" in run.names() else "neighbour"
+    names = (*NAMES, f"n_{item}s", f"first_{item}")
     for block in blocks(run, stage, names):
         inside = (block.row >= start) & (block.row < stop)
-        rows = block.take(inside & _looked_at(block))
+        rows = block.take(inside & _looked_at(block, f"n_{item}s"))
         for k, told in enumerate(row_dicts(rows)):
-            yield from _frames_of(run, rows, k, told)
+            first = int(rows[f"first_{item}"][k])
+            atoms = slice(first, first + int(rows[f"n_{item}s"][k]))
+            whole = _of_structure if item == "atom" else _of_environment
+            yield from _frames_of(whole(run, rows, k, atoms), told)
 
 
-def _looked_at(rows: Rows) -> NDArray[np.bool_]:
-    """Rows of which neighbours are stored, and that are or have a singular point nearby."""
+def _looked_at(rows: Rows, count: str) -> NDArray[np.bool_]:
+    """Rows of which atoms are stored, and that are or have a singular point nearby."""
     closely = rows.get("flagged", 1) == 1
-    return np.asarray((rows["n_neighbours"] > 0) & closely)
+    return np.asarray((rows[count] > 0) & closely)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Atoms of a row in the places that `FRAMES` names, and how they move."""
+
+    numbers: NDArray[np.int64]
+    places: dict[str, NDArray[np.float64]]
+    motion: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+
+
+def _of_environment(run: Run, rows: Rows, k: int, own: slice) -> _Row:
+    """With the centre as the first atom, at the origin."""
+    numbers = [int(rows["number"][k]), *run.reader.read("neighbour_number", own.start, own.stop)]
+    vectors = {name: np.vstack([np.zeros(3), run.reader.read(name, own.start, own.stop)])
+               for name in ("neighbour", *MOVED, "null_motion")}  # fmt: skip
+    places = {"environment": vectors["neighbour"], **{name: vectors[name] for name in MOVED}}
+    return _Row(
+        np.array(numbers, dtype=np.int64), places, vectors["null_motion"],
+        np.zeros((3, 3)), np.zeros(3, dtype=bool),
+    )  # fmt: skip
+
+
+def _of_structure(run: Run, rows: Rows, k: int, own: slice) -> _Row:
+    row = int(rows.row[k])
+    vectors = {name: run.reader.read(name, own.start, own.stop)
+               for name in ("position", *MOVED, "null_motion")}  # fmt: skip
+    places = {"structure": vectors["position"], **{name: vectors[name] for name in MOVED}}
+    numbers = run.reader.read("atom_number", own.start, own.stop).astype(np.int64)
+    return _Row(
+        numbers, places, vectors["null_motion"],
+        run.reader.read("cell", row, row + 1)[0],
+        run.reader.read("pbc", row, row + 1)[0].astype(bool),
+    )  # fmt: skip
 
 
 def _frames_of(
-    run: Run, rows: Rows, k: int, told: dict[str, Any]
+    row: _Row, told: dict[str, Any]
 ) -> Iterator[tuple[Structure, dict[str, NDArray[Any]]]]:
-    first = int(rows["first_neighbour"][k])
-    last = first + int(rows["n_neighbours"][k])
-    arrays = {name: run.reader.read(name, first, last) for name in VECTORS}
-    numbers = [int(rows["number"][k]), *run.reader.read("neighbour_number", first, last)]
     info = {key: told[key] for key in TOLD if told.get(key) is not None}
-    for frame, name in FRAMES.items():
+    for frame, positions in row.places.items():
         same = frame == "singular_point" and not told["distance_angstrom"]
-        if same or not np.all(np.isfinite(arrays[name])):
+        if same or not np.all(np.isfinite(positions)):
             continue
-        motion = np.vstack([np.zeros(3), arrays["null_motion"]])
-        structure = Structure(
-            np.array(numbers, dtype=np.int64),
-            np.vstack([np.zeros(3), arrays[name]]),
-            np.zeros((3, 3)),
-            np.zeros(3, dtype=bool),
-            {"frame": frame, **info},
-        )
-        yield structure, ({} if frame.startswith("pair") else {"null_motion": motion})
+        structure = Structure(row.numbers, positions, row.cell, row.pbc, {"frame": frame, **info})
+        yield structure, ({} if frame.startswith("pair") else {"null_motion": row.motion})

@@ -25,7 +25,7 @@ from distdesc.symmetry.crystal import find_structure_symmetry
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.structure_nulls import visible_motions
 
-MOST_NUMBERS = 2**27
+MOST_NUMBERS = 2**26
 """Of the Jacobians that are in memory at once; what needs more is not followed."""
 
 AT_ONCE = 16

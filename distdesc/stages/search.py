@@ -14,12 +14,10 @@ from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.search import Search
+from distdesc.stages.singular_closely import KINDS, NAN, analysis_columns
 from distdesc.stages.singular_rows import (
     KIND_CODES,
-    KINDS,
     MOST_NEIGHBOURS,
-    NAN,
-    analysis_columns,
     close_specs,
     neighbour_columns,
 )

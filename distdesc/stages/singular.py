@@ -18,6 +18,7 @@ from distdesc.singular.cascade import screen
 from distdesc.singular.screen import MAX_NUMBERS
 from distdesc.singular.sight import NULL, null_of
 from distdesc.singular.spectrum import Spectra
+from distdesc.singular.structure_row import AT_ONCE, MOST_NUMBERS
 from distdesc.singular.structure_screen import screen_structures
 from distdesc.stages.singular_rows import (
     MOST_NEIGHBOURS,
@@ -25,9 +26,8 @@ from distdesc.stages.singular_rows import (
     common_specs,
     environment_columns,
     environment_specs,
-    structure_columns,
-    structure_specs,
 )
+from distdesc.stages.singular_structures import structure_columns, structure_specs
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.environment import Environments
 from distdesc.structures.index import SourceIndex
@@ -36,10 +36,9 @@ from distdesc.structures.source import Source, Structures
 
 CHOICES = {"map": ("env", "sum", "stack"), "keep": ("summary", "full")}
 
-ROW_SECONDS = {"env": 1e-3, "sum": 5e-3, "stack": 1e-2, "closely": 2e-2}
+ROW_SECONDS = {"env": (1e-3, 2e-2), "sum": (2e-2, 4e-1), "stack": (3e-2, 1e-1)}
 """
-Of an environment, of a structure of some twenty atoms, and of an environment if the flagged are
-analysed.
+Of an environment, or of a structure of some twenty atoms; the second if the flagged are analysed.
 """
 
 NEIGHBOURS = 100
@@ -68,15 +67,14 @@ class Singular:
         descriptor's Jacobian is exact to.
     flag_ratio : float
         Where the smallest singular value that symmetry does not make zero is below this,
-        relative to the largest, an environment is looked at again; a structure is flagged.
+        relative to the largest, a row is looked at again.
     flag_distance : float
-        An environment is flagged if it is estimated to be as near as this to a singular point,
-        in Å.
+        A row is flagged if it is estimated to be as near as this to a singular point, in Å.
     symmetry_tolerance : float
         How far from symmetric a row may be to be taken for symmetric, in Å.
     classify : bool
-        Whether flagged environments are followed to their singular point, which is classified,
-        and degenerate pairs are looked for.
+        Whether flagged rows are followed to their singular point, which is classified, and
+        degenerate pairs are looked for, other than of periodic structures.
     seed : int
         Of the starts of these searches.
     """
@@ -104,8 +102,6 @@ class Singular:
                 raise CampaignError(f"{name} must be a number > 0, got {value!r}")
         if not isinstance(self.classify, bool):
             raise CampaignError(f"classify must be true or false, got {self.classify!r}")
-        if self.classify and self.map != "env":
-            raise CampaignError(f'classify needs map = "env", got "{self.map}"')
         if type(self.seed) is not int or self.seed < 0:
             raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
         if not hasattr(self.descriptor, "jacobian"):
@@ -131,7 +127,7 @@ class Singular:
     @property
     def row_seconds(self) -> float:
         """See Stage.row_seconds."""
-        return ROW_SECONDS["closely" if self.classify else self.map]
+        return ROW_SECONDS[self.map][self.classify]
 
     @property
     def _null(self) -> float:
@@ -151,7 +147,7 @@ class Singular:
         if self.map == "env":
             own = environment_specs(self.descriptor.cutoff, full, self.classify)
         else:
-            own = structure_specs(full)
+            own = structure_specs(full, self.classify)
         return (*common_specs(), *own)
 
     def resolve(self, source: Source, index: SourceIndex) -> Singular:
@@ -181,9 +177,12 @@ class Singular:
         coordinates = 3 * (near if self.map == "env" else max_atoms)
         matrices = 4 * 8 * max(MAX_NUMBERS, coordinates**2)
         features = self.descriptor.n_features
-        if self.map == "sum":
-            features *= len(self.descriptor.accepted_numbers)
-        return matrices + 3 * 8 * features * coordinates + ROW_BYTES * n_rows
+        estimates = 0
+        if self.map != "env":
+            most = len(self.descriptor.accepted_numbers) if self.map == "sum" else max_atoms
+            estimates = 8 * min(AT_ONCE * coordinates * most * features, MOST_NUMBERS)
+            features *= most if self.map == "sum" else 1
+        return matrices + 3 * 8 * features * coordinates + ROW_BYTES * n_rows + estimates
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
@@ -206,11 +205,13 @@ class Singular:
         return {**common_columns(found), **columns}
 
     def _structures(self, batch: Structures, first: int) -> dict[str, NDArray[Any]]:
-        found = screen_structures(self.descriptor, batch, self.map, self.options, self._null)
+        found = screen_structures(
+            self.descriptor, batch, self.map, self.options, self._null, self.classify
+        )
         broken = found.spectra.broken().tolist()
         if broken:
             raise StructureError({first + k: "its Jacobian is not finite" for k in broken})
-        columns = structure_columns(found, batch, self.keep == "full")
+        columns = structure_columns(found, batch, self.keep == "full", self.classify)
         return {**common_columns(found), **columns}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import pi
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +10,19 @@ from numpy.typing import NDArray
 from distdesc.schema import ArraySpec, Ragged
 from distdesc.singular.analysis import Analysis
 from distdesc.singular.cascade import Screened
-from distdesc.singular.reasons import Kind
 from distdesc.singular.spectrum import Spectra
 from distdesc.singular.structure_screen import ScreenedStructures
+from distdesc.stages.singular_closely import (
+    KINDS,
+    NAN,
+    Columns,
+    analysis_columns,
+    analysis_specs,
+    motion_columns,
+    motion_specs,
+    vectors_spec,
+)
 from distdesc.structures.environment import Environments
-from distdesc.structures.source import Structures
-
-KINDS = {kind: code for code, kind in enumerate(Kind)}
-"""Code of each kind, as stored; -1 where it takes a close look, and none was taken."""
 
 KIND_CODES = {"codes": {kind.value: code for kind, code in KINDS.items()}}
 """The same, as an attribute of arrays."""
@@ -31,10 +35,6 @@ DENSITY = 0.05
 
 FLAGGED_SHARE = 0.1
 """Of the environments, to project sizes."""
-
-NAN = float("nan")
-
-Columns = dict[str, NDArray[Any]]
 
 
 def common_specs() -> tuple[ArraySpec, ...]:
@@ -54,6 +54,8 @@ def common_specs() -> tuple[ArraySpec, ...]:
         ArraySpec("point_group", "string", fill="", description="Schoenflies symbol."),
         ArraySpec("s_min_symmetric", "<f8", unit="1/Å", fill=NAN,
                   description="Smallest singular value but for those that symmetry makes zero."),
+        ArraySpec("d_est", "<f8", unit="Å", fill=NAN, description="Estimated distance to a "
+                  "singular point, where it was not ruled out; infinite if none is in sight."),
         ArraySpec("kind", "|i1", fill=-1, attributes=KIND_CODES,
                   description="What is not seen and why; -1 if it takes a close look to tell."),
         ArraySpec("flagged", "|i1", fill=-1, description="Whether a close look is due: 1 or 0."),
@@ -77,31 +79,24 @@ def environment_specs(cutoff: float, full: bool, closely: bool) -> tuple[ArraySp
     near = Ragged("neighbour", MOST_NEIGHBOURS, min(max(1.0, expected), MOST_NEIGHBOURS))
     found = [
         ArraySpec("number", "|u1", description="Atomic number of each centre."),
-        ArraySpec("d_est", "<f8", unit="Å", fill=NAN, description="Estimated distance to a "
-                  "singular point, where it was not ruled out; infinite if none is in sight."),
-    ]  # fmt: skip
+    ]
     if full or closely:
         what = "Neighbours of each environment" + ("." if full else " that was looked at closely.")
         found.append(ArraySpec("n_neighbours", "<i4", description=what))
     if full:
-        found.append(_values_spec(near))
+        found.append(values_spec(near))
     return (*found, *(close_specs(near) if closely else ()))
 
 
-def structure_specs(full: bool) -> tuple[ArraySpec, ...]:
+def values_spec(ragged: Ragged) -> ArraySpec:
     """
-    Arrays of whole structures only.
+    Array of all singular values.
 
     Parameters
     ----------
-    full : bool
-        Whether all singular values are kept.
+    ragged : Ragged
+        Neighbours of a row, or its atoms: three values each.
     """
-    count = ArraySpec("n_atoms", "<i4", description="Atoms of each structure.")
-    return (count, _values_spec(Ragged())) if full else (count,)
-
-
-def _values_spec(ragged: Ragged) -> ArraySpec:
     return ArraySpec(
         "singular_values", "<f8", (3,), ("place",), "1/Å", NAN, ragged,
         description=f"From the largest, three for each {ragged.item}; NaN after the last.",
@@ -110,37 +105,19 @@ def _values_spec(ragged: Ragged) -> ArraySpec:
 
 def close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
     """
-    Arrays of what was analysed.
+    Arrays of environments that were analysed.
 
     Parameters
     ----------
     near : Ragged
         Neighbours of a row.
     """
-
-    def _vectors(name: str, description: str) -> ArraySpec:
-        return ArraySpec(name, "<f8", (3,), ("xyz",), "Å", NAN, near, description)
-
-    kinds = {"kinds": [kind.value for kind in Kind]}
     return (
-        ArraySpec("distance", "<f8", unit="Å", fill=NAN, description="Distance of the singular "
-                  "point that was found; infinite if there is none."),
-        ArraySpec("point_group_there", "string", fill="", description="Of that point."),
-        ArraySpec("null_counts", "<i4", (len(Kind),), ("kind",), attributes=kinds,
-                  description="Null motions of that point, by kind."),
-        ArraySpec("reason", "string", fill="", description="What the kind was concluded from."),
-        ArraySpec("pair_residual", "<f8", fill=NAN, description="Relative difference of the "
-                  "fingerprints of the degenerate pair."),
-        ArraySpec("pair_misfit", "<f8", unit="Å", fill=NAN, description="How different the pair "
-                  "is in its best alignment."),
+        *analysis_specs(),
         ArraySpec("neighbour_number", "|u1", ragged=near, description="Atomic number."),
-        _vectors("neighbour", "From the centre."),
-        _vectors("singular_point", "Where the neighbours are at the singular point."),
-        ArraySpec("null_motion", "<f8", (3,), ("xyz",), "1", NAN, near,
-                  description="Motion that is not seen there, of length one in all."),
-        _vectors("pair_first", "One of two environments with the same fingerprint."),
-        _vectors("pair_second", "The other."),
-    )  # fmt: skip
+        vectors_spec("neighbour", near, "From the centre."),
+        *motion_specs(near),
+    )
 
 
 def common_columns(found: Screened | ScreenedStructures) -> Columns:
@@ -160,6 +137,7 @@ def common_columns(found: Screened | ScreenedStructures) -> Columns:
         "symmetry_nulls": found.symmetry_nulls,
         "point_group": np.array(found.point_groups, dtype=object),
         "s_min_symmetric": found.symmetric,
+        "d_est": found.estimates,
         "kind": np.array(kinds, dtype=np.int8),
         "flagged": found.flagged.astype(np.int8),
     }  # fmt: skip
@@ -180,8 +158,7 @@ def environment_columns(
     full, closely : bool
         What is stored.
     """
-    columns: Columns = {"number": environments.centre_numbers.astype(np.uint8),
-                        "d_est": found.estimates}  # fmt: skip
+    columns: Columns = {"number": environments.centre_numbers.astype(np.uint8)}
     counts = np.diff(environments.offsets).astype(np.int32)
     if not full:
         counts[[k for k in range(len(counts)) if k not in found.analyses]] = 0
@@ -192,26 +169,6 @@ def environment_columns(
     if closely:
         columns |= analysis_columns(found.analyses, len(counts))
         columns |= neighbour_columns(found.analyses, environments, counts)
-    return columns
-
-
-def structure_columns(found: ScreenedStructures, batch: Structures, full: bool) -> Columns:
-    """
-    Columns of `structure_specs`.
-
-    Parameters
-    ----------
-    found : ScreenedStructures
-        Rows of one batch.
-    batch : Structures
-        The same.
-    full : bool
-        Whether all singular values are stored.
-    """
-    counts = np.diff(batch.offsets).astype(np.int32)
-    columns: Columns = {"n_atoms": counts}
-    if full:
-        columns["singular_values"] = padded_values(found.spectra, counts)
     return columns
 
 
@@ -239,34 +196,6 @@ def padded_values(spectra: Spectra, counts: NDArray[np.int32]) -> NDArray[np.flo
     return out
 
 
-def analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
-    """
-    Columns of `close_specs` with one value a row.
-
-    Parameters
-    ----------
-    analyses : dict of int to Analysis
-        By row.
-    n : int
-        Rows.
-    """
-    columns: Columns = {
-        name: np.full(n, np.nan) for name in ("distance", "pair_residual", "pair_misfit")
-    }
-    columns |= {name: np.full(n, "", dtype=object) for name in ("point_group_there", "reason")}
-    columns["null_counts"] = np.zeros((n, len(Kind)), dtype=np.int32)
-    for k, analysis in analyses.items():
-        columns["distance"][k] = analysis.distance
-        columns["point_group_there"][k] = analysis.group_there
-        columns["reason"][k] = analysis.reason
-        for kind, count in analysis.counts.items():
-            columns["null_counts"][k, KINDS[kind]] = count
-        if analysis.pair is not None:
-            columns["pair_residual"][k] = analysis.pair.residual
-            columns["pair_misfit"][k] = analysis.pair.misfit
-    return columns
-
-
 def neighbour_columns(
     analyses: dict[int, Analysis], environments: Environments, counts: NDArray[np.int32]
 ) -> Columns:
@@ -283,16 +212,7 @@ def neighbour_columns(
         Neighbours of the rows that were analysed, 0 of the others.
     """
     stored = np.repeat(counts > 0, np.diff(environments.offsets))
-    names = ("singular_point", "null_motion", "pair_first", "pair_second")
-    columns: Columns = {name: np.full((int(np.sum(stored)), 3), np.nan) for name in names}
+    columns = motion_columns(analyses, np.cumsum(counts) - counts, int(np.sum(counts)))
     columns["neighbour"] = environments.vectors[stored]
     columns["neighbour_number"] = environments.numbers[stored].astype(np.uint8)
-    ends = np.cumsum(counts)
-    for k, analysis in analyses.items():
-        own = slice(int(ends[k] - counts[k]), int(ends[k]))
-        columns["singular_point"][own] = analysis.point.vectors
-        columns["null_motion"][own] = analysis.motion
-        if analysis.pair is not None:
-            columns["pair_first"][own] = analysis.pair.first.vectors
-            columns["pair_second"][own] = analysis.pair.second.vectors
     return columns

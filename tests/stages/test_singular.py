@@ -23,7 +23,7 @@ from distdesc.singular.reasons import Kind
 from distdesc.singular.spectrum import environment_spectra, structure_spectra
 from distdesc.stages import singular_rows
 from distdesc.stages.singular import Singular
-from distdesc.stages.singular_rows import KINDS
+from distdesc.stages.singular_closely import KINDS
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.neighbours import build_environments
 
@@ -52,14 +52,19 @@ def ran(structures=MOLECULES, descriptor=DESCRIPTOR, **fields):
 
 
 @pytest.mark.parametrize("keep", ["summary", "full"])
-@pytest.mark.parametrize("fields", [{}, {"classify": True}, {"map": "sum"}, {"map": "stack"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"classify": True}, {"map": "sum"}, {"map": "stack"}, {"classify": True, "map": "sum"}],
+)
 def test_outputs_are_as_announced(fields, keep):
     stage, found = ran(keep=keep, **fields)
     specs = stage.outputs()
     assert [spec.name for spec in specs if spec.ragged] == [
         *(["singular_values"] if keep == "full" else []),
-        *(["neighbour_number", "neighbour", "singular_point", "null_motion", "pair_first",
-           "pair_second"] if "classify" in fields else []),
+        *([] if "classify" not in fields else ["atom_number", "position"] if "map" in fields
+          else ["neighbour_number", "neighbour"]),
+        *(["singular_point", "null_motion", "pair_first", "pair_second"]
+          if "classify" in fields else []),
     ]  # fmt: skip
     assert set(found) == {spec.name for spec in specs}
     for spec in specs:
@@ -164,6 +169,44 @@ def test_nulls_that_are_there_only_with_neighbours_that_fade_are_of_the_cutoff()
     assert ran([chain], near)[1]["flagged"].tolist() == [1, 1]
 
 
+def test_molecules_are_followed_to_their_singular_points_as_well():
+    bent = molecule("H2O")
+    bent.positions[1] *= 1.02
+    tube = Atoms("CO", [[0, 0, 0], [0.2, 0.1, 1.2]], cell=[5, 5, 3.0], pbc=[False, False, True])
+    wide = PowerSpectrum(cutoff=4.0, n_max=4, l_max=4, elements=("H", "C", "O"))
+    structures = [bent, molecule("CH4"), tube]
+    _, seen = ran(structures, wide, map="sum", flag_ratio=0.1)
+    _, found = ran(structures, wide, map="sum", flag_ratio=0.1, classify=True)
+    assert seen["flagged"].tolist()[:2] == found["flagged"].tolist()[:2] == [1, 0]
+    assert seen["kind"][0] == -1
+    assert found["kind"].tolist()[:2] == [KINDS[Kind.SYMMETRY]] * 2
+    assert seen["d_est"][0] == found["d_est"][0] == pytest.approx(found["distance"][0], rel=0.1)
+    assert np.isnan(found["distance"][1])
+    assert found["point_group"].tolist() == ["Cs", "Td", ""]
+    assert found["point_group_there"][0] == "C2v"
+    assert found["null_counts"][0, KINDS[Kind.SYMMETRY]] == 1
+    assert found["n_atoms"].tolist() == [3, 5, 2]
+    assert found["atom_number"].tolist() == [8, 1, 1, 6, 1, 1, 1, 1, 6, 8]
+    here, there = found["position"][:3], found["singular_point"][:3]
+    np.testing.assert_allclose(here, bent.positions - bent.positions.mean(axis=0), atol=1e-15)
+    assert np.linalg.norm(there - here) == pytest.approx(found["distance"][0], rel=1e-6)
+    assert np.isnan(found["position"][3:8]).all()
+    assert np.isnan(found["cell"][1]).all()
+    assert not np.any(found["cell"][0])
+
+
+@pytest.mark.parametrize("features", ["sum", "stack"])
+def test_rows_of_structures_depend_on_their_own_structure_alone(features):
+    stage = Singular(DESCRIPTOR, map=features, keep="full", classify=True, flag_ratio=0.1)
+    bent = molecule("H2O")
+    bent.positions[1] *= 1.02
+    structures = [molecule("CH4"), bent, *MOLECULES]
+    every = stage.run(batch_of(structures), 0, len(structures), Stopwatch())
+    part = stage.run(batch_of([structures[1], structures[4]]), 0, 2, Stopwatch())
+    for name in ("ratio", "s_min_symmetric", "d_est", "distance", "kind", "point_group"):
+        np.testing.assert_array_equal(part[name], every[name][[1, 4]])
+
+
 def test_neighbours_that_fade_at_the_cutoff_are_told_from_singular_points():
     atoms = folded()
     atoms.positions[4] += 0.5  # regular
@@ -214,7 +257,6 @@ def test_other_descriptors_are_analysed_as_well():
         ({"flag_distance": float("nan")}, "flag_distance must be a number > 0, got nan"),
         ({"symmetry_tolerance": True}, "symmetry_tolerance must be a number > 0, got True"),
         ({"classify": 1}, "classify must be true or false, got 1"),
-        ({"classify": True, "map": "sum"}, 'classify needs map = "env", got "sum"'),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
     ],
 )
