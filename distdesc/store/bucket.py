@@ -30,6 +30,9 @@ CREATIONS = 5
 """Tries of a conditional put whose answer was lost."""
 
 
+Version = dict[str, str]
+
+
 @dataclass(frozen=True)
 class Found:
     """
@@ -39,14 +42,14 @@ class Found:
     ----------
     data : bytes
         Its content.
-    etag : str
-        Of this content.
+    version : dict of str to str
+        What tells this content from any other: an ETag, and where there are any, a number.
     modified : float
         Unix time of the server, in s.
     """
 
     data: bytes
-    etag: str
+    version: Version
     modified: float
 
 
@@ -61,11 +64,12 @@ class Bucket:
     """
 
     def __init__(self, scheme: str, name: str) -> None:
+        self._url = f"{scheme}://{name}"
+        self._client = client(scheme, name)
+        # After the client, which says what to do if it is not installed.
         import obstore
 
         self._obs = obstore
-        self._url = f"{scheme}://{name}"
-        self._client = client(scheme, name)
 
     def read(self, key: str) -> Found:
         """
@@ -80,7 +84,7 @@ class Bucket:
             got = self._obs.get(self._client, key)
             meta = got.meta
             data = got.bytes().to_bytes()
-        return Found(data, str(meta["e_tag"]), meta["last_modified"].timestamp())
+        return Found(data, _version(meta), meta["last_modified"].timestamp())
 
     def blocks(self, key: str) -> Iterator[bytes]:
         """
@@ -117,9 +121,9 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def head(self, key: str) -> tuple[int, str]:
+    def head(self, key: str) -> tuple[int, Version]:
         """
-        Size and ETag of an object.
+        Size and version of an object.
 
         Parameters
         ----------
@@ -128,11 +132,11 @@ class Bucket:
         """
         with told(f"{self._url}/{key}"):
             meta = self._obs.head(self._client, key)
-        return meta["size"], str(meta["e_tag"])
+        return meta["size"], _version(meta)
 
-    def create(self, key: str, data: bytes) -> str | None:
+    def create(self, key: str, data: bytes) -> bool:
         """
-        Put an object that did not exist; its ETag, or None if it was there already.
+        Put an object that did not exist; False if it was there already.
 
         If an answer is lost, what is there is compared: if it is this very content, it was put.
 
@@ -147,8 +151,8 @@ class Bucket:
         for _ in range(CREATIONS):
             try:
                 with told(f"{self._url}/{key}"):
-                    put = self._obs.put(self._client, key, data, mode="create", use_multipart=False)
-                    return str(put["e_tag"])
+                    self._obs.put(self._client, key, data, mode="create", use_multipart=False)
+                    return True
             except FileExistsError:
                 pass
             except OSError as error:
@@ -157,12 +161,12 @@ class Bucket:
                 found = self.read(key)
             except FileNotFoundError:
                 continue
-            return found.etag if found.data == data else None
+            return found.data == data
         raise last or OSError(errno.EIO, "it can be neither created nor read", f"{self._url}/{key}")
 
-    def put(self, key: str, data: bytes | memoryview, etag: str | None = None) -> str | None:
+    def put(self, key: str, data: bytes | memoryview, over: Version | None = None) -> bool:
         """
-        Put an object, and replace what is there; its ETag, or None if it was not replaced.
+        Put an object, and replace what is there; False if that is not what it should be.
 
         Parameters
         ----------
@@ -170,19 +174,19 @@ class Bucket:
             Its name.
         data : bytes or memoryview
             The content.
-        etag : str, optional
-            That what is there must have.
+        over : dict of str to str, optional
+            Version that what is there must have.
         """
-        large = len(data) > SINGLE and etag is None
-        how: Any = {} if etag is None else {"mode": {"e_tag": etag, "version": None}}
+        large = len(data) > SINGLE and over is None
+        how: Any = {} if over is None else {"mode": over}
         try:
             with told(f"{self._url}/{key}"):
-                put = self._obs.put(
+                self._obs.put(
                     self._client, key, data, use_multipart=large, chunk_size=SINGLE // 4, **how
                 )
-                return str(put["e_tag"])
         except FileExistsError:
-            return None
+            return False
+        return True
 
     def delete(self, keys: Sequence[str]) -> None:
         """
@@ -226,6 +230,10 @@ class Bucket:
         with told(f"{self._url}/{folder}"):
             for page in self._obs.list(self._client, f"{folder}/"):
                 yield from ((o["path"][len(folder) + 1 :], o["size"]) for o in page)
+
+
+def _version(meta: Any) -> Version:
+    return {k: meta[k] for k in ("e_tag", "version") if meta.get(k)}
 
 
 class ZarrBucket(ObjectStore):  # type: ignore[type-arg]

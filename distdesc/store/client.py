@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ def client(scheme: str, name: str, prefix: str | None = None) -> Client:
             f"{scheme}://{name} is an object store, which needs obstore: pip install 'distdesc[s3]'"
         ) from error
     options: dict[str, Any] = {
-        "client_options": {"timeout": "5 minutes", "connect_timeout": "10 seconds"},
+        "client_options": {"timeout": "2 minutes", "connect_timeout": "10 seconds"},
         "retry_config": {"max_retries": max(1, int(os.environ.get("AWS_MAX_ATTEMPTS", TRIES))) - 1},
         "prefix": prefix,
     }
@@ -101,14 +102,17 @@ def told(url: str) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url) from error
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise StoreError(
-            f"{url} was refused: {_said(error)}; check the credentials in the environment, and "
-            f"what they may do (read, write, list and delete)"
-        ) from None
     except exceptions.BaseError as error:
-        _check_bucket(url, str(error))
-        raise OSError(errno.EIO, _said(error), url) from None
+        message = str(error)
+        _check_bucket(url, message)
+        refused = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+        # Of a listing, the kind of the error does not say.
+        if isinstance(error, refused) or re.search(r"status code: 40[13]\b", message):
+            raise StoreError(
+                f"{url} was refused ({_said(message)}); check the credentials in the environment, "
+                f"and what they may do: read, write, list and delete"
+            ) from None
+        raise OSError(errno.EIO, _said(message), url) from None
 
 
 def _check_bucket(url: str, message: str) -> None:
@@ -117,6 +121,13 @@ def _check_bucket(url: str, message: str) -> None:
         raise StoreError(f"there is no bucket {bucket}; create it, or choose another [store] path")
 
 
-def _said(error: Exception) -> str:
-    """First lines of what the client says; the rest repeats them for its developers."""
-    return " ".join(str(error).partition("\n\nDebug source")[0].split())
+def _said(message: str) -> str:
+    """What the server says, in a line; what the client adds is for its developers."""
+    answer = re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", message, re.DOTALL)
+    status = re.search(r"status code: (\d+ [\w ]+)", message)
+    tries = re.search(r"after (\d+) retries", message)
+    if answer is None and status is None:
+        return " ".join(message.partition("\n\nDebug source")[0].split())
+    parts = [status[1] if status else "", f"{answer[1]}: {answer[2]}" if answer else ""]
+    parts.append(f"asked {int(tries[1]) + 1} times" if tries else "")
+    return ", ".join(p for p in parts if p)

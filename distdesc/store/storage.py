@@ -95,8 +95,8 @@ def stamp(file: Place) -> Stamp:
     if isinstance(file, Path):
         found = file.stat()
         return Stamp(found.st_size, found.st_mtime_ns)
-    size, etag = bucket.bucket_of(file).head(file.key)
-    return Stamp(size, xxhash.xxh3_64_intdigest(etag.encode()) >> 1)
+    size, version = bucket.bucket_of(file).head(file.key)
+    return Stamp(size, xxhash.xxh3_64_intdigest(repr(version).encode()) >> 1)
 
 
 def exists(file: Place) -> bool:
@@ -136,7 +136,7 @@ def create(file: Place, data: bytes) -> bool:
     """
     if isinstance(file, Path):
         return local.create(file, data)
-    return bucket.bucket_of(file).create(file.key, data) is not None
+    return bucket.bucket_of(file).create(file.key, data)
 
 
 class Batch:
@@ -241,7 +241,7 @@ def touch(file: Place, mine: bytes) -> bool:
     found = bucket.bucket_of(file).read(file.key)
     if found.data != mine:
         return False
-    return bucket.bucket_of(file).put(file.key, mine, found.etag) is not None
+    return bucket.bucket_of(file).put(file.key, mine, found.version)
 
 
 def swap(file: ObjectPath, data: bytes, wanted: Callable[[], bool]) -> bool:
@@ -262,8 +262,8 @@ def swap(file: ObjectPath, data: bytes, wanted: Callable[[], bool]) -> bool:
     bool
         False if it was not replaced.
     """
-    _, etag = bucket.bucket_of(file).head(file.key)
-    return wanted() and bucket.bucket_of(file).put(file.key, data, etag) is not None
+    _, version = bucket.bucket_of(file).head(file.key)
+    return wanted() and bucket.bucket_of(file).put(file.key, data, version)
 
 
 def delete(file: Place) -> None:

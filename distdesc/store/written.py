@@ -15,7 +15,7 @@ from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.layout import StageLayout
 from distdesc.store.objects import sealed, unsealed
-from distdesc.store.storage import create, read, replace, stamp
+from distdesc.store.storage import create, names, read, replace, stamp
 
 FORMAT = 1
 """Of plan, receipts and layout; a store of another format is refused."""
@@ -162,6 +162,8 @@ def read_plan(path: Place) -> WrittenPlan:
     try:
         return _read_plan(file, stamp(file).version)
     except FileNotFoundError as error:
+        # Of a bucket that is not there, only a listing says so.
+        names(path)
         raise StoreError(f"{path} is not a distdesc store: it has no run/plan.json") from error
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{file} is damaged: {error}") from error

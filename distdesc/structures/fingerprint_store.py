@@ -46,6 +46,7 @@ class FingerprintStore:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path:
             raise CampaignError(f"path must be the folder of a store, got {self.path!r}")
+        place(self.path)
 
     @property
     def seekable(self) -> bool:

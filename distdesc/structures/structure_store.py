@@ -41,6 +41,7 @@ class StructureStore:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path:
             raise CampaignError(f"path must be the folder of a store, got {self.path!r}")
+        place(self.path)
 
     @property
     def seekable(self) -> bool:
