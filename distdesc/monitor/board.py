@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -25,6 +26,9 @@ NAME = "distdesc"
 
 PAGE = "campaign"
 """Of the dashboard, and of the JSON beside it."""
+
+TARGETS = "prometheus-targets.json"
+"""Address of the list of workers that Prometheus can ask for."""
 
 KEPT = 8
 """Campaigns that are kept, the latest."""
@@ -222,8 +226,9 @@ def serve(scheduler: Scheduler, board: Board) -> None:
     """
     prefix = (getattr(scheduler, "_http_prefix", "") or "").strip("/")
     root = f"/{prefix}/" if prefix else "/"
-    route = (f"{root}{PAGE}.json", CampaignJSON, {"dask_server": scheduler, "extra": {}})
-    scheduler.http_application.add_handlers(r".*", [route])
+    given = {"dask_server": scheduler, "extra": {}}
+    routes = [(f"{root}{PAGE}.json", CampaignJSON, given), (f"{root}{TARGETS}", Targets, given)]
+    scheduler.http_application.add_handlers(r".*", routes)
     if scheduler.http_application.applications:
         # Without a dashboard, Bokeh need not be there.
         import_module("distdesc.monitor.page").add_page(scheduler, board, prefix)
@@ -244,6 +249,20 @@ class CampaignJSON(RequestHandler):  # type: ignore[misc]
             self.write({"error": "no such campaign on this scheduler"})
             return
         self.write({**facts.to_dict(), "campaigns": list(board.tallies)})
+
+
+class Targets(RequestHandler):  # type: ignore[misc]
+    """``/prometheus-targets.json``: where workers serve metrics, for Prometheus's discovery."""
+
+    def get(self) -> None:
+        """Answer with a list of one group, as Prometheus wants it."""
+        found = [
+            f"{worker.host}:{worker.services['dashboard']}"
+            for worker in self.server.workers.values()
+            if "dashboard" in worker.services
+        ]
+        self.set_header("Content-Type", "application/json")
+        self.write(json.dumps([{"targets": sorted(found), "labels": {}}]))
 
 
 def _under_way(worker: Any) -> list[tuple[object, float]]:

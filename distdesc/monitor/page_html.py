@@ -62,7 +62,7 @@ def tiles(facts: CampaignFacts) -> str:
             f"{s.done:,} of {s.total:,} <span style='font-weight:normal'>({percent:.0f} %)</span>",
             _bar([(n, COLOURS[k]) for k, n in _by_state(facts).items() if k != "waiting"], s.total),
         ),
-        ("Time left", *_left(facts)),
+        _left(facts),
         ("Now", *_rate(facts.rate_now)) if facts.state == "running" else ("Now", "–", facts.state),
         ("Since this run began", *_rate(facts.rate_run)),
         (
@@ -80,14 +80,15 @@ def tiles(facts: CampaignFacts) -> str:
     return f'<div class="tiles">{inner}</div>'
 
 
-def _left(facts: CampaignFacts) -> tuple[str, str]:
+def _left(facts: CampaignFacts) -> tuple[str, str, str]:
     left = facts.time_left
     if facts.state == "complete":
-        return "done", f"{facts.rows_done:,} rows"
+        return "Time left", "done", f"{facts.rows_done:,} rows"
     if left is None:
-        return "–", "too early to tell" if facts.state == "running" else facts.state
-    between = f"{duration(left.low)} to {duration(left.high)}"
-    return duration(left.seconds), f"{between}{', + next stage' if left.without else ''}"
+        early = "too early to tell" if facts.state == "running" else facts.state
+        return "Time left", "–", early
+    what = "Time left of this stage" if left.without else "Time left"
+    return what, duration(left.seconds), f"{duration(left.low)} to {duration(left.high)}"
 
 
 def _rate(rate: Rate) -> tuple[str, str]:
@@ -168,7 +169,7 @@ def split(facts: CampaignFacts) -> str:
     )
     bars = "".join(_split_of(stage) for stage in facts.stages)
     return (
-        '<div class="card"><div class="h">Where the time of workers goes</div>'
+        '<div class="card"><div class="h">What workers spend time on</div>'
         f'<div class="legend">{chips}</div>{bars}</div>'
     )
 
@@ -207,9 +208,9 @@ def _memory_of(worker: WorkerFacts) -> str:
     limit = f" of {worker.limit / GIB:.2f}" if worker.limit else ""
     full = worker.limit and worker.memory > 0.85 * worker.limit
     colour = COLOURS["failed"] if full else COLOURS["running"]
-    task = f" · {escape(worker.task)}" if worker.task else " · idle"
+    task = f"computes {escape(worker.task)}" if worker.task else "idle"
     return (
-        f'<div class="line"><span>{escape(worker.name)}{task}</span>'
+        f'<div class="line" title="{task}"><span>{escape(worker.name)}</span>'
         f"<span>{worker.memory / GIB:.2f}{limit} GiB</span></div>"
         f"{_bar([(worker.memory, colour)], worker.limit or worker.memory)}"
     )
