@@ -9,7 +9,12 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import hyp1f1, ive, spherical_in
 
-from distdesc.descriptors.radial_basis import BASES, RadialBasis, dscribe_padding
+from distdesc.descriptors.radial_basis import (
+    BASES,
+    RadialBasis,
+    _scaled_bessel,
+    dscribe_padding,
+)
 from distdesc.errors import CampaignError
 
 RADIUS = 5.0
@@ -126,3 +131,18 @@ def test_dependent_functions_are_refused():
 
 def test_padding_is_where_a_gaussian_is_a_thousandth():
     assert np.exp(-0.5 * (dscribe_padding(0.4) / 0.4) ** 2) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("l_max", [0, 1, 2, 6, 16])
+def test_bessel_functions_agree_on_either_way_of_the_recurrence(l_max):
+    z = np.geomspace(1e-3, 600, 400).reshape(4, 100)
+    expected = [spherical_in(l, z) * np.exp(-z) for l in range(l_max + 1)]
+    np.testing.assert_allclose(_scaled_bessel(l_max, z), expected, rtol=2e-13)
+
+
+def test_overlaps_do_not_depend_on_the_other_distances():
+    basis = RadialBasis("gto", 5, 4, RADIUS, 0.2)
+    r = np.random.default_rng(0).uniform(0, RADIUS, 300)
+    together = basis(r)
+    one_by_one = np.concatenate([basis(r[k : k + 1]) for k in range(0, 300, 7)])
+    np.testing.assert_allclose(together[::7], one_by_one, atol=1e-15 * np.abs(together).max())
