@@ -180,7 +180,7 @@ def _places(run: Run) -> Places | None:
 
 def _kind(reason: str) -> str:
     """Reason without the file that it names, and without what differs from one to the next."""
-    text = _PLACE.sub("", reason).split(":")[0].split(" (")[0]
+    text = re.split(r": |:$|;| \(", _PLACE.sub("", reason))[0]
     return _NUMBER.sub("…", text)
 
 

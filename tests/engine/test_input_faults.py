@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import re
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from rich.console import Console
 
 from distdesc.engine.events import Announced, RunStarted
 from distdesc.engine.run import run
@@ -23,6 +25,7 @@ from distdesc.engine.verify import verify
 from distdesc.errors import RunError, SourceBusyError, SourceError, StoreError
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
+from distdesc.report.text import quarantine_table, summary_table
 from distdesc.structures import _ase_databases
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.places import REFUSED, Places
@@ -164,9 +167,9 @@ def test_a_folder_with_every_fault_is_gone_through_and_each_is_named(featurise, 
         assert f"{name} is damaged" in last
         assert "bytes could be unpacked" in last
     assert_outcomes(found, EXPECTED)
-    files = summarise(open_run(campaign.path)).files
-    assert (files.total, files.refused) == (25, 9)
-    assert files.whole == 8
+    summary = summarise(open_run(campaign.path))
+    assert (summary.files.total, summary.files.refused, summary.files.whole) == (25, 9, 8)
+    assert_people_are_told(summary)
     assert any("9 files cannot be read, the first: file refused: " in text for text in said)
     checked = verify(campaign.path, 2)
     assert checked.recomputed
@@ -176,6 +179,21 @@ def test_a_folder_with_every_fault_is_gone_through_and_each_is_named(featurise, 
     assert {f for f, t in before.items() if f.stat().st_mtime_ns != t} <= {
         campaign.path / "run" / "lock.json"
     }
+
+
+def assert_people_are_told(summary) -> None:
+    """Tables and JSON name the file of every structure, and count files and kinds of reasons."""
+    console = Console(file=io.StringIO(), width=300)
+    console.print(summary_table(summary), quarantine_table(summary, None))
+    shown = console.file.getvalue()
+    assert "25: 8 all used, 7 used in part, 1 read, but nothing used, 9 refused" in shown
+    assert "9 × file refused" in shown
+    assert re.search(r"nan\.xyz +0 +position is not finite", shown)
+    for entry in summary.to_dict()["quarantined"]:
+        assert Path(entry["file"]).name in {*EXPECTED, "cut.xyz.gz", "cut.xyz.xz"}
+        assert entry["position"] >= 0
+    # Kinds are told without the files and numbers that make each reason different.
+    assert not [kind for kind in summary.reasons() if "/" in kind or re.search(r"\d", kind)]
 
 
 def test_a_copy_is_called_as_what_it_is_a_copy_of_and_no_other_file(featurise, tmp_path):

@@ -25,7 +25,7 @@ def signs(structure):
     return [np.signbit(structure.positions).tolist(), np.signbit(structure.cell).tolist()]
 
 
-@any_of.few_or_many(60, 5000)
+@any_of.few_or_many(60, 2000)
 def test_any_structure_is_packed_and_unpacked_bit_for_bit(n):
     @any_of.checked(n)
     @given(any_of.structures())
@@ -51,7 +51,7 @@ def test_any_structure_is_packed_and_unpacked_bit_for_bit(n):
     check()
 
 
-@any_of.few_or_many(100, 20_000)
+@any_of.few_or_many(100, 3000)
 def test_the_index_of_any_extended_xyz_is_that_of_its_slow_twin(n, tmp_path):
     @any_of.checked(n)
     @given(any_of.extxyz_files())
@@ -62,7 +62,7 @@ def test_the_index_of_any_extended_xyz_is_that_of_its_slow_twin(n, tmp_path):
     check()
 
 
-@any_of.few_or_many(200, 20_000)
+@any_of.few_or_many(200, 3000)
 def test_any_bytes_under_any_name_are_structures_or_one_of_our_errors(n, tmp_path):
     (tmp_path / "a").mkdir()
     good = tmp_path / "z.xyz"
