@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from distdesc.engine.compute import rows_of_structures, run_good
+from distdesc.engine.pieces import too_large
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import problems_of, read_structures
 from distdesc.engine.sample import unreduced
@@ -66,18 +67,26 @@ def _work(job: dict[str, Any], post: Callable[..., None]) -> None:
     crashed = {int(k): str(reason) for k, reason in job["crashed"].items()}
     post(ready=True)
     if job["probe"] is not None:
+        untouched = {*crashed, *_too_large(workspace, task, job)}
         for piece in pieces:
             for k in range(*_overlap(piece, *job["probe"])):
-                if k not in crashed:
+                if k not in untouched:
                     post(at=k)
                     _compute_alone(workspace, stage, piece, k)
         post(probed=True)
     if job["fit"] is None:
-        run_task(path, job["digest"], job["versions"], task, crashed)
+        run_task(path, job["digest"], job["versions"], task, crashed, job["memory"])
     else:
         number, basis = job["fit"]
         sketch_part(path, job["digest"], job["versions"], number, basis, task, crashed)
     post(done=True)
+
+
+def _too_large(workspace: Workspace, task: Task, job: dict[str, Any]) -> dict[int, str]:
+    if job["fit"] is not None:
+        return {}
+    counts = workspace.index.atom_counts[task.structure_start : task.structure_stop]
+    return too_large(workspace.work[task.stage], task, counts, job["memory"])
 
 
 def _runs(workspace: Workspace, part: Task) -> list[Task]:
@@ -97,7 +106,7 @@ def _compute_alone(workspace: Workspace, stage: Stage, piece: Task, k: int) -> N
     alone = replace(piece, structure_start=k, structure_stop=k + 1, first_row=first_row)
     batch = read_structures(workspace, k, k + 1, stage.reads_records)
     problems = problems_of(workspace, stage, batch)
-    run_good(stage, batch, rows_of_structures(stage, alone, batch), problems, Stopwatch())
+    run_good(stage, batch, rows_of_structures(stage, alone, batch.offsets), problems, Stopwatch())
 
 
 def posts(lines: bytes) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from distdesc import errors
 from distdesc.engine import child
+from distdesc.engine.pieces import ENDLESS
 from distdesc.engine.plan import Task
 from distdesc.errors import RunError
 from distdesc.place import Place
@@ -143,6 +144,7 @@ def run_child(
     job = {
         "path": str(work.path), "digest": work.digest, "versions": work.wanted,
         "task": asdict(work.task), "fit": work.fit, "crashed": crashed, "probe": probe,
+        "memory": work.bounds.memory or ENDLESS,
     }  # fmt: skip
     posted, post = os.pipe()
     try:

@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign
+from distdesc.engine.memory import (
+    atom_bytes,
+    fixed_memory,
+    reading_memory,
+    rows_that_fit,
+)
 from distdesc.engine.sizes import Size, array_size
 from distdesc.errors import CampaignError, RunError
 from distdesc.schema import ArraySpec, RowKind
@@ -22,15 +28,6 @@ from distdesc.store.layout import (
     slot_capacity,
     system_specs,
 )
-
-PROCESS_BYTES = 300 * 2**20
-"""Of a worker before its first task: interpreter, numpy, numba, zarr, ase."""
-
-ATOM_BYTES = 3 * 8 + 4
-"""Of one atom read: position and number."""
-
-RECORD_BYTES = 400
-"""Of one atom read with all its data."""
 
 BLOCK = 2**20
 """Structures looked at at once while planning, so that planning takes little memory."""
@@ -84,11 +81,13 @@ class StagePlan:
     table : ndarray, shape (n_shards, 4), int64
         Structures start and stop, first row, atoms to read; one line a shard.
     memory : int
-        Projected peak memory of a worker, in bytes.
+        Projected peak memory of a worker, in bytes, for the shard that needs most.
     sizes : dict of str to Size
         Bytes of each array.
     row_seconds : float
         Expected time of a row, see `Stage.row_seconds`.
+    least : int
+        What a worker must have, in bytes, to compute a shard in pieces, see `pieces.pieces`.
     """
 
     layout: StageLayout
@@ -97,6 +96,7 @@ class StagePlan:
     memory: int
     sizes: dict[str, Size]
     row_seconds: float = 0.0
+    least: int = 0
 
     @property
     def size(self) -> Size:
@@ -173,8 +173,7 @@ def plan_stage(
     n_atoms, n_structures = int(offsets[-1]), len(offsets) - 1
     n_rows = n_atoms if by_atom else n_structures
     per_row = 0.0 if by_atom else n_atoms / max(1, n_structures)
-    weight = per_row * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
-    shard_rows, chunk_rows = _pieces(campaign, stage, n_rows, weight)
+    shard_rows, chunk_rows = _lengths(campaign, stage, n_rows, per_row)
     layout = StageLayout(name, stage.row_kind.value, n_rows, shard_rows, chunk_rows)
     table = shard_table(offsets, layout)
     ragged = ragged_of(outputs)
@@ -206,8 +205,11 @@ def assemble(
     outputs = stage.outputs()
     specs = (*outputs, *system_specs(layout.stage, outputs))
     sizes = {s.name: array_size(s, layout.n_rows, n_atoms) for s in specs}
-    memory = _memory(stage, layout, specs, int(table[:, 3].max(initial=0)), largest)
-    return StagePlan(layout, specs, table, memory, sizes, stage.row_seconds)
+    rows, heaviest = min(layout.shard_rows, max(1, layout.n_rows)), int(table[:, 3].max(initial=0))
+    fixed = fixed_memory(specs, rows, heaviest)
+    memory = fixed + reading_memory(stage, heaviest) + stage.working_memory(rows, largest)
+    least = fixed + stage.working_memory(1, 1)
+    return StagePlan(layout, specs, table, memory, sizes, stage.row_seconds, least)
 
 
 def shard_table(offsets: NDArray[np.int64], layout: StageLayout) -> NDArray[np.int64]:
@@ -230,21 +232,43 @@ def shard_table(offsets: NDArray[np.int64], layout: StageLayout) -> NDArray[np.i
     """
     starts = np.arange(layout.n_shards, dtype=np.int64) * layout.shard_rows
     stops = np.minimum(starts + layout.shard_rows, layout.n_rows)
-    n = len(offsets) - 1
     if layout.row_kind == RowKind.STRUCTURE.value:
         first, last = starts, stops
     else:
-        first = np.searchsorted(offsets, starts, side="left")
-        first -= offsets[first] > starts
-        last = np.searchsorted(offsets[:-1], stops, side="left")
-        last[-1] = n
+        first, last = structures_of_rows(offsets, starts, stops)
     first_row = offsets[first]
     return np.stack([first, last, first_row, offsets[last] - first_row], axis=1).astype(np.int64)
 
 
+def structures_of_rows(
+    edges: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    Structures that ranges of rows touch, where the ranges follow each other to the last row.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (n_structures + 1,), int64
+        Rows before each structure.
+    starts, stops : ndarray, shape (n,), int64
+        Half-open ranges of rows.
+
+    Returns
+    -------
+    first, last : ndarray, shape (n,), int64
+        Half-open ranges of structures; one without rows is in the range where its first row
+        would be, in the last range if it is at the end.
+    """
+    first = np.searchsorted(edges, starts, side="left")
+    first -= edges[first] > starts
+    last = np.searchsorted(edges[:-1], stops, side="left")
+    last[-1] = len(edges) - 1
+    return first, last
+
+
 def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
     """
-    Refuse a plan whose shards would not fit a worker, before anything runs.
+    Refuse a plan whose shards would not fit a worker even in pieces, before anything runs.
 
     Parameters
     ----------
@@ -259,20 +283,26 @@ def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
         If a shard is projected to need more.
     """
     for plan in plans:
-        if plan.memory > allowed:
+        if plan.least > allowed:
             raise RunError(
-                f"stage {plan.layout.stage} is projected to need {plan.memory / 2**30:.2f} GiB "
+                f"stage {plan.layout.stage} is projected to need {plan.least / 2**30:.2f} GiB "
                 f"a worker, more than the {allowed / 2**30:.2f} GiB each has; use smaller "
                 f"[store] shard_rows (now {plan.layout.shard_rows}), fewer [execution] workers, "
                 f"or more [execution] memory"
             )
 
 
-def _pieces(campaign: Campaign, stage: Stage, n_rows: int, weight: float) -> tuple[int, int]:
+def _lengths(campaign: Campaign, stage: Stage, n_rows: int, per_row: float) -> tuple[int, int]:
+    """Rows of a shard and of a chunk; `per_row` are the atoms read for a row."""
     options, outputs = campaign.store, stage.outputs()
-    shard_rows = options.shard_rows or default_shard_rows(outputs, n_rows, weight)
+    shard_rows = options.shard_rows or default_shard_rows(
+        outputs, n_rows, per_row * atom_bytes(stage)
+    )
     if stage.row_seconds and not options.shard_rows:
         shard_rows = min(shard_rows, rows_of_slow_shard(stage.row_seconds, n_rows))
+    memory = int(campaign.execution.memory * 2**30)
+    if memory and not options.shard_rows and not options.chunk_rows:
+        shard_rows = rows_that_fit(stage, outputs, shard_rows, per_row, memory)
     chunk_rows = options.chunk_rows or default_chunk_rows(outputs, shard_rows)
     if shard_rows % chunk_rows:
         raise CampaignError(
@@ -287,17 +317,3 @@ def _largest(offsets: NDArray[np.int64]) -> int:
     for begin in range(0, len(offsets) - 1, BLOCK):
         largest = max(largest, int(np.diff(offsets[begin : begin + BLOCK + 1]).max(initial=0)))
     return largest
-
-
-def _memory(
-    stage: Stage,
-    layout: StageLayout,
-    specs: tuple[ArraySpec, ...],
-    heaviest: int,
-    largest: int,
-) -> int:
-    rows = min(layout.shard_rows, max(1, layout.n_rows))
-    out = sum(array_size(s, rows, heaviest).of_a_shard for s in specs)
-    read = heaviest * (RECORD_BYTES if stage.reads_records else ATOM_BYTES)
-    # The rows themselves, the good rows before they are put in place, and what zarr encodes.
-    return PROCESS_BYTES + 2 * read + 3 * out + stage.working_memory(rows, largest)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.campaign import Campaign
-from distdesc.engine.plan import PROCESS_BYTES, Task
+from distdesc.engine.memory import PROCESS_BYTES
+from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.store.fits import pass_name

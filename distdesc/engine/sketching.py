@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.engine.compute import rows_of_structures, run_good
+from distdesc.engine.memory import peak_rss, reset_peak
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.sample import FitPlan, slice_rows, unreduced
-from distdesc.engine.task import check_versions, peak_rss
+from distdesc.engine.task import check_versions
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import Workspace, open_workspace
 from distdesc.errors import StoreError
@@ -80,6 +81,7 @@ def sketch_part(
     if before is not None:
         return before
     started = time.perf_counter()
+    reset_peak()
     clock = Stopwatch()
     with clock("start"):
         check_versions(wanted)
@@ -266,6 +268,6 @@ def _fingerprints(
     row_start, row_stop, first, last, first_row = (int(k) for k in run)
     stage = unreduced(workspace.campaign)
     task = Task(TABLE, 0, row_start, row_stop, first, last, first_row)
-    owned = rows_of_structures(stage, task, batch)
+    owned = rows_of_structures(stage, task, batch.offsets)
     parts, _ = run_good(stage, batch, owned, problems, clock)
     return [outputs["fingerprint"] for _, outputs in parts]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 import time
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from distdesc.engine.compute import Arrays, compute
+from distdesc.engine.compute import Arrays, Computed, compute
+from distdesc.engine.memory import peak_rss, reset_peak
+from distdesc.engine.pieces import ENDLESS, too_large, touches
 from distdesc.engine.plan import Task
-from distdesc.engine.reading import NOTHING, problems_of, read_structures
+from distdesc.engine.reading import NOTHING
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import StageWork, Workspace, open_workspace
 from distdesc.errors import RunError
@@ -22,7 +19,6 @@ from distdesc.schema import RowKind, Status
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.receipts import Receipt, check_agreement, commit, read_receipt
 from distdesc.store.rows import digest_rows
-from distdesc.structures.source import Structures
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +29,7 @@ def run_task(
     wanted: dict[str, str],
     task: Task,
     crashed: Mapping[int, str] = NOTHING,
+    memory: int = ENDLESS,
 ) -> Receipt:
     """
     Make sure that a shard is done; safe to repeat, anywhere, at the same time.
@@ -49,6 +46,9 @@ def run_task(
         Which shard of which stage.
     crashed : mapping of int to str
         Structures that killed the process that computed them, and how; they are not touched.
+    memory : int
+        That a worker has, in bytes: what does not fit is computed in pieces, and a structure that
+        does not fit alone is set aside.
 
     Returns
     -------
@@ -66,23 +66,24 @@ def run_task(
         return before
     log.debug("%s begun", task.key)
     started = time.perf_counter()
+    reset_peak()
     clock = Stopwatch()
     with clock("start"):
         check_versions(wanted)
         workspace = open_workspace(path, digest)
-    with clock("read"):
-        work = workspace.work[task.stage]
-        batch = _read(workspace, work, task, crashed)
-    with clock("validate"):
-        problems = problems_of(workspace, work.stage, batch)
-    arrays, status = compute(work, task, batch, problems, clock)
+    work = workspace.work[task.stage]
+    counts = workspace.index.atom_counts[task.structure_start : task.structure_stop]
+    untouched = {**too_large(work, task, counts, memory), **crashed}
+    found = compute(workspace, work, task, untouched, clock, memory)
     with clock("write"):
-        written = _write(path, work, task, arrays, status)
+        written = _write(path, work, task, found)
     if isinstance(written, Receipt):
         log.debug("%s done, after another attempt: not written", task.key)
         return written
     objects, digests = written
-    counts = {s.name.lower(): int((status == s).sum()) for s in Status if s is not Status.PENDING}
+    outcomes = {
+        s.name.lower(): int((found.status == s).sum()) for s in Status if s is not Status.PENDING
+    }
     clock.seconds["total"] = time.perf_counter() - started
     receipt = Receipt(
         campaign=digest,
@@ -90,9 +91,9 @@ def run_task(
         shard=task.shard,
         rows=(task.row_start, task.row_stop),
         structures=_home_structures(work, task),
-        counts=counts,
-        quarantined=[(int(batch.indices[k]), v) for k, v in sorted(problems.items())],
-        crashed=sorted(set(crashed) & set(batch.indices.tolist())),
+        counts=outcomes,
+        quarantined=sorted(found.problems.items()),
+        crashed=sorted(k for k in untouched if touches(task, k)),
         digests=digests,
         objects=objects,
         seconds={k: round(v, 6) for k, v in clock.seconds.items()},
@@ -101,7 +102,7 @@ def run_task(
     )
     won = commit(path, receipt, work.measured)
     how = "done" if won else "done, after another attempt"
-    log.debug("%s %s: %d rows in %.3f s", task.key, how, len(status), clock.seconds["total"])
+    log.debug("%s %s: %d rows in %.3f s", task.key, how, len(found.status), clock.seconds["total"])
     return receipt
 
 
@@ -128,12 +129,6 @@ def check_versions(wanted: dict[str, str]) -> None:
         )
 
 
-def peak_rss() -> int:
-    """Largest resident memory of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def recompute(workspace: Workspace, task: Task, crashed: Mapping[int, str] = NOTHING) -> Arrays:
     """
     Arrays of a shard computed anew and not written, to compare with what is stored.
@@ -153,17 +148,8 @@ def recompute(workspace: Workspace, task: Task, crashed: Mapping[int, str] = NOT
         Outputs and status column, as `run_task` would write them.
     """
     work = workspace.work[task.stage]
-    batch = _read(workspace, work, task, crashed)
-    problems = problems_of(workspace, work.stage, batch)
-    arrays, status = compute(work, task, batch, problems, Stopwatch())
-    return {**arrays, work.layout.status_name: status}
-
-
-def _read(
-    workspace: Workspace, work: StageWork, task: Task, without: Mapping[int, str]
-) -> Structures:
-    records = work.stage.reads_records
-    return read_structures(workspace, task.structure_start, task.structure_stop, records, without)
+    found = compute(workspace, work, task, crashed, Stopwatch())
+    return {**found.arrays, work.layout.status_name: found.status}
 
 
 def _home_structures(work: StageWork, task: Task) -> int:
@@ -177,10 +163,10 @@ def _home_structures(work: StageWork, task: Task) -> int:
 
 
 def _write(
-    path: Place, work: StageWork, task: Task, arrays: Arrays, status: NDArray[np.int8]
+    path: Place, work: StageWork, task: Task, found: Computed
 ) -> tuple[dict[str, tuple[int, str]], dict[str, str]] | Receipt:
     """Objects and digests of a shard, or the receipt of the attempt that was done before."""
-    every = {**arrays, work.layout.status_name: status}
+    every = {**found.arrays, work.layout.status_name: found.status}
     digests = {name: digest_rows(values) for name, values in every.items()}
     first = read_receipt(path, task.stage, task.shard)
     if first is not None:

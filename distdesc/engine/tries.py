@@ -13,7 +13,7 @@ from distdesc.engine.task import run_task
 from distdesc.engine.versions import versions
 
 SHARE = 0.95
-"""Of a worker's memory, that a child may use: what Dask's nannies let a worker use."""
+"""Of a worker's memory, that a shard may use: what Dask's nannies let a worker use."""
 
 
 class Tries:
@@ -37,7 +37,7 @@ class Tries:
 
     def of_shards(self) -> tuple[Attempt, Attempt | None]:
         """Attempt of a shard, and the one that follows when it killed its worker."""
-        attempt = partial(run_task, self.path, self.digest, versions())
+        attempt = partial(run_task, self.path, self.digest, versions(), memory=self.bounds.memory)
         return self._pair(attempt, None)
 
     def of_parts(self, number: int, basis: str) -> tuple[Attempt, Attempt | None]:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from distdesc.checks import check_count
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.errors import CampaignError
+from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.singular.point import Point
 from distdesc.singular.sensitivity import Configuration, configurations, sensitivity
 from distdesc.stopwatch import Stopwatch
-from distdesc.structures.environment import single_environment
+from distdesc.structures.environment import Environments, single_environment
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.neighbours import build_environments, warm_up
 from distdesc.structures.source import Source, Structures
@@ -27,6 +28,12 @@ ROW_SECONDS = 3e-3
 
 ROW_BYTES = 2**16
 """Of one environment while it is looked at, beside its Jacobian."""
+
+NEIGHBOURS, MOST_NEIGHBOURS = 100, 1024
+"""Of an environment in condensed matter, and of any: by these memory is projected."""
+
+PAIR_BYTES = 64
+"""Of a neighbour of a row."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,7 @@ class SensitivityScan:
             raise CampaignError(
                 f"symmetry_tolerance must be a number > 0, got {self.symmetry_tolerance!r}"
             )
-        if type(self.seed) is not int or self.seed < 0:
-            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        check_count("seed", self.seed)
         self._scan  # noqa: B018  (refuses what no descriptor accepts)
 
     @property
@@ -140,7 +146,10 @@ class SensitivityScan:
     def working_memory(self, n_rows: int, max_atoms: int) -> int:
         """See Stage.working_memory."""
         longest = max(c.descriptor.n_features for c in self._scan)
-        return 2 * 8 * longest * 3 * max_atoms + ROW_BYTES * n_rows
+        near = min(max(max_atoms, NEIGHBOURS), MOST_NEIGHBOURS)
+        radii = len({c.descriptor.cutoff for c in self._scan})
+        rows = n_rows * (ROW_BYTES + PAIR_BYTES * near * radii)
+        return 2 * 8 * longest * 3 * near + rows
 
     def run(
         self, batch: Structures, first: int, last: int, clock: Stopwatch
@@ -153,6 +162,7 @@ class SensitivityScan:
             cutoffs = sorted({c.descriptor.cutoff for c in scan})
             around = {r: build_environments(batch, first, last, r) for r in cutoffs}
             chosen = np.flatnonzero(self._chosen(batch, first, last))
+            _check_crowds(batch, around[cutoffs[-1]])
             # One descriptor after the other: making its tables takes longer than to use them.
             for j, kind in enumerate(scan):
                 radius = kind.descriptor.cutoff
@@ -172,6 +182,20 @@ class SensitivityScan:
         places = zip(batch.indices[owners], atoms - batch.offsets[owners], strict=True)
         drawn = [np.random.default_rng((self.seed, *map(int, p))).random() for p in places]
         return np.array(drawn) < self.share
+
+
+def _check_crowds(batch: Structures, environments: Environments) -> None:
+    """Refuse structures with environments of more neighbours than memory is projected for."""
+    counts = np.diff(environments.offsets)
+    crowded = np.flatnonzero(counts > MOST_NEIGHBOURS)
+    owners = np.searchsorted(batch.offsets, environments.centres[crowded], side="right") - 1
+    reasons = {
+        int(owner): f"an environment has {n} neighbours, more than the {MOST_NEIGHBOURS} that "
+        "can be looked at"
+        for owner, n in zip(owners, counts[crowded], strict=True)
+    }
+    if reasons:
+        raise StructureError(reasons)
 
 
 @lru_cache(maxsize=8)

@@ -86,7 +86,7 @@ def test_structure_rows_are_read_by_exactly_one_shard(sizes, shard_rows):
 
 def test_a_shard_that_would_not_fit_a_worker_is_refused_with_what_to_do():
     layout = StageLayout("fingerprint", "environment", 100, 10, 5)
-    plan = StagePlan(layout, (), np.zeros((10, 4), dtype=np.int64), 2 * 2**30, {})
+    plan = StagePlan(layout, (), np.zeros((10, 4), dtype=np.int64), 3 * 2**30, {}, least=2 * 2**30)
     check_memory([plan], 2 * 2**30)
     with pytest.raises(RunError, match=r"projected to need 2.00 GiB .*shard_rows \(now 10\)"):
         check_memory([plan], 2**30)
