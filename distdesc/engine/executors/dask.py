@@ -5,11 +5,9 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import signal
-import socket
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from types import TracebackType
@@ -24,6 +22,11 @@ from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outco
 from distdesc.engine.executors.performance import PerformanceReport
 from distdesc.engine.executors.security import TEMPORARY, address_of, security_of
 from distdesc.engine.executors.settings import SETTINGS
+from distdesc.engine.executors.starting import (
+    ctrl_c_for_the_client_alone,
+    free_port,
+    no_word_about_ports,
+)
 from distdesc.engine.plan import Task
 from distdesc.errors import CampaignError, RunError
 from distdesc.monitor.reporting import Follower, Telling
@@ -36,6 +39,9 @@ log = logging.getLogger(__name__)
 
 WINDOW = 3
 """Tasks submitted ahead per worker: enough to keep all busy, few enough to forget quickly."""
+
+COUNT_EVERY = 2.0
+"""Seconds after which workers are counted again, so that those that join later get work."""
 
 LOST = 10
 """Workers that may die under a task whose structures cannot kill them, before it is given up."""
@@ -69,6 +75,7 @@ class DaskExecutor:
         self._follower: Follower | None = None
         self._report: PerformanceReport | None = None
         self._run = uuid4().hex[:8]
+        self._count = (0, 0.0)
 
     def __enter__(self) -> DaskExecutor:
         self._settings = dask.config.set(SETTINGS)
@@ -77,14 +84,14 @@ class DaskExecutor:
             self._client = _connect(self.execution.scheduler, self.execution.tls)
         else:
             security = security_of(self.execution.tls)
-            with _ctrl_c_for_the_client_alone():
+            with ctrl_c_for_the_client_alone(), no_word_about_ports():
                 self._cluster = LocalCluster(
                     n_workers=self.execution.workers or os.cpu_count() or 1,
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
                     security=security,
-                    dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
+                    dashboard_address=f"127.0.0.1:{free_port(DASHBOARD_PORT)}",
                     memory_limit=int(self.execution.memory * 2**30) or "auto",
                     silence_logs=logging.ERROR,
                 )
@@ -169,12 +176,20 @@ class DaskExecutor:
     def _fill(
         self, todo: Iterator[_Trial], waiting: dict[Future, _Trial], done: as_completed
     ) -> None:
-        ahead = WINDOW * max(1, self.workers)
+        ahead = WINDOW * self._counted()
         while len(waiting) < ahead:
             trial = next(todo, None)
             if trial is None:
                 return
             self._submit(trial, waiting, done)
+
+    def _counted(self) -> int:
+        """Workers, counted anew now and then: for that, the scheduler describes each of them."""
+        count, until = self._count
+        if not count or time.monotonic() > until:
+            count = self.workers
+            self._count = (count, time.monotonic() + COUNT_EVERY)
+        return max(1, count)
 
     def _submit(self, trial: _Trial, waiting: dict[Future, _Trial], done: as_completed) -> None:
         # Keys are names on a scheduler that other campaigns may share.
@@ -293,27 +308,3 @@ def _connect(scheduler: str, tls: str) -> Client:
         return Client(address_of(scheduler, security), security=security, timeout="60s")
     except (OSError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-
-
-@contextmanager
-def _ctrl_c_for_the_client_alone() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which the terminal sends to all; the client ends them."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread, where no Ctrl-C arrives
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _free_port(preferred: int) -> int:
-    """Take the preferred port if it is free, any other if not."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            return 0
-    return preferred

@@ -1,0 +1,57 @@
+"""Where and how processes of an embedded cluster are started; knows nothing of Dask."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ctrl_c_for_the_client_alone() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which the terminal sends to all; the client ends them."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where no Ctrl-C arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def no_word_about_ports() -> Iterator[None]:
+    """
+    Start servers that take another port in silence if theirs was taken meanwhile.
+
+    The address that they have in the end is told where the run says that it begins.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(?s)Port \d+ is already in use", UserWarning)
+        yield
+
+
+def free_port(preferred: int) -> int:
+    """
+    Take the preferred port of this machine if it is free, any other if not.
+
+    Parameters
+    ----------
+    preferred : int
+        Number of the port.
+
+    Returns
+    -------
+    int
+        Zero for any.
+    """
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return 0
+    return preferred
