@@ -247,5 +247,17 @@ def _record_by_ase(text: str) -> Structure:
     except KeyError as error:
         raise UnreadableError(f"unknown species or key {error}") from error
     except PARSE_ERRORS as error:
-        raise UnreadableError(f"{type(error).__name__}: {error}") from error
+        short = _short_line(text, columns[1] if columns else PLAIN_COLUMNS)
+        raise UnreadableError(short or f"{type(error).__name__}: {error}") from error
     return from_atoms(atoms)
+
+
+def _short_line(text: str, columns: str) -> str | None:
+    """Say which atom has fewer columns than announced; ASE says that in many ways."""
+    widths = columns.split(":")[2::3]
+    wanted = sum(map(int, widths)) if all(w.isdecimal() for w in widths) else 0
+    for number, line in enumerate(text.split("\n")[2:]):
+        found = len(line.split())
+        if 0 < found < wanted:
+            return f"Properties announces {wanted} columns, but atom {number} has {found}"
+    return None
