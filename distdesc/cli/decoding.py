@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from distdesc.cli.campaigns import ACCEPT, PRINT_TOML, source_section
-from distdesc.cli.oneoff import is_small, run_of
-from distdesc.cli.options import execution_options
+from distdesc.cli.campaigns import source_section
+from distdesc.cli.oneoff import is_small, one_off_options, run_of, show
 from distdesc.errors import CampaignError, SourceError
 
 if TYPE_CHECKING:
@@ -30,14 +28,7 @@ ORDER = 9
 @click.option("--second", is_flag=True, help="Positions from another one, of equal weights.")
 @click.option("--noise", type=float, help="Put relative noise of this size on each feature first.")
 @click.option("--tolerance", type=float, help="Residual up to which a structure is called exact.")
-@click.option("-o", "--output", type=click.Path(), help="Folder of a store to keep it all in.")
-@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also draw it, e.g. found.png.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md.")
-@click.option("--source-name", help="Kind of source, where the suffix does not tell.")
-@PRINT_TOML
-@execution_options
-@ACCEPT
+@one_off_options("found.png")
 def decode(
     source: str,
     output: str | None,
@@ -148,25 +139,12 @@ def _of_store(source: str, data: dict[str, Any], asked: list[str]) -> dict[str, 
 
 
 def _show(done: Run, figure: Path | None, as_json: bool) -> None:
-    from rich.console import Console
-
     from distdesc.report.decoding import decoding_json, summarise_decoding
     from distdesc.report.decoding_text import decoding_table
-    from distdesc.report.summary import summarise
-    from distdesc.report.text import quarantine_table
+    from distdesc.report.figure import write_figure
 
-    summary, found = summarise(done), summarise_decoding(done)
-    out = Console()
+    found = summarise_decoding(done)
     some = found is not None and found.total.rows > 0
-    if as_json:
-        click.echo(json.dumps(decoding_json(done), indent=1))
-    elif found is not None and some:
-        out.print(decoding_table(found))
-    if summary.quarantined and not as_json:
-        out.print(quarantine_table(summary, 20))
-    if not some:
-        raise SourceError("there was nothing to decode: all structures were set aside")
-    if figure is not None:
-        from distdesc.report.figure import write_figure
-
-        write_figure(done, figure)
+    table = decoding_table(found) if found is not None and some else None
+    refusal = "" if some else "there was nothing to decode: all structures were set aside"
+    show(done, table, decoding_json if as_json else None, refusal, (figure, write_figure))

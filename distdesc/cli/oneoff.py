@@ -1,8 +1,9 @@
-"""Campaigns that a command makes of flags, runs, and reads back at once."""
+"""Campaigns that a command makes of flags, runs, reads back at once, and shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,13 +11,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from distdesc.cli.options import overrides
+from distdesc.cli.campaigns import ACCEPT, PRINT_TOML
+from distdesc.cli.options import execution_options, overrides
+from distdesc.errors import SourceError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from distdesc.report.reader import Run
 
 SMALL = 2**18
 """Bytes of a file that is done before workers would have started."""
+
+
+def one_off_options(example: str) -> Callable[[Any], Any]:
+    """
+    Add the options of every command that makes a campaign of flags.
+
+    Parameters
+    ----------
+    example : str
+        Name of a figure, for the help.
+    """
+    options = (
+        click.option("-o", "--output", type=click.Path(),
+                     help="Folder of a store to keep it all in."),
+        click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
+                     help=f"Also draw it, e.g. {example}."),
+        click.option("--json", "as_json", is_flag=True,
+                     help="Machine-readable; keys in docs/cli.md."),
+        click.option("--source-name", help="Kind of source, where the suffix does not tell."),
+        PRINT_TOML, execution_options, ACCEPT,
+    )  # fmt: skip
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def is_small(source: str, options: dict[str, Any]) -> bool:
@@ -86,3 +119,51 @@ def _finished(campaign: Any, accept_versions: bool) -> Run:
     with ProgressDisplay(Console(stderr=True)) as display:
         run(campaign, [display], accept_versions)
     return open_run(campaign.path)
+
+
+def show(
+    done: Run,
+    table: RenderableType | None,
+    data: Callable[[Run], dict[str, Any]] | None,
+    refusal: str,
+    figure: tuple[Path | None, Callable[[Run, Path], None]],
+) -> None:
+    """
+    Print what a run found, and what was set aside; draw it.
+
+    Parameters
+    ----------
+    done : Run
+        The run.
+    table : renderable or None
+        For people; None if there is nothing to show.
+    data : callable or None
+        Makes the same for machines, which is printed instead; None for people.
+    refusal : str
+        Why there is nothing to show; empty if there is.
+    figure : tuple of (pathlib.Path or None, callable)
+        Image to write, if any, and what writes it.
+
+    Raises
+    ------
+    SourceError
+        With the refusal, after what is known was printed.
+    """
+    from rich.console import Console
+
+    from distdesc.report.summary import summarise
+    from distdesc.report.text import quarantine_table
+
+    out, summary = Console(), summarise(done)
+    if data is not None:
+        click.echo(json.dumps(data(done), indent=1))
+    else:
+        if table is not None:
+            out.print(table)
+        if summary.quarantined:
+            out.print(quarantine_table(summary, 20))
+    if refusal:
+        raise SourceError(refusal)
+    path, draw = figure
+    if path is not None:
+        draw(done, path)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from distdesc.cli.campaigns import ACCEPT, PRINT_TOML, source_section
-from distdesc.cli.oneoff import is_small, run_of
-from distdesc.cli.options import execution_options
-from distdesc.errors import CampaignError, SourceError
+from distdesc.cli.campaigns import source_section
+from distdesc.cli.oneoff import is_small, one_off_options, run_of, show
+from distdesc.errors import CampaignError
 
 if TYPE_CHECKING:
     from distdesc.report.reader import Run
@@ -34,14 +32,7 @@ HYPER = ("n_max", "l_max", "order", "cutoff", "sigma")
 @click.option("--flag-distance", type=float, metavar="Å",
               help="Follow what is as near as this to a singular point.")  # fmt: skip
 @click.option("--screen", is_flag=True, help="Flag only; do not follow what is flagged.")
-@click.option("-o", "--output", type=click.Path(), help="Folder of a store to keep it all in.")
-@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also draw it, e.g. blind.png.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md.")
-@click.option("--source-name", help="Kind of source, where the suffix does not tell.")
-@PRINT_TOML
-@execution_options
-@ACCEPT
+@one_off_options("blind.png")
 def singular(
     source: str,
     output: str | None,
@@ -143,30 +134,20 @@ def _elements(source: dict[str, Any], asked: str | None) -> list[str]:
 
 
 def _show(done: Run, source: str, figure: Path | None, as_json: bool) -> None:
-    from rich.console import Console
-
+    from distdesc.report.figure_singular import write_singular_figure
     from distdesc.report.singular import singular_json, summarise_singular
     from distdesc.report.singular_text import singular_table
-    from distdesc.report.summary import summarise
-    from distdesc.report.text import quarantine_table
 
-    summary, found = summarise(done), summarise_singular(done)
-    out = Console()
-    some = found is not None and found.rows > found.alone
-    if as_json:
-        click.echo(json.dumps(singular_json(done), indent=1))
-    elif found is not None and some:
-        out.print(singular_table(found))
-    if summary.quarantined and not as_json:
-        out.print(quarantine_table(summary, 20))
+    found = summarise_singular(done)
+    table, refusal = None, ""
     if found is None or not found.rows:
-        raise SourceError(f"all structures of {source} were set aside: nothing was looked at")
-    if not some:
-        raise SourceError(_nothing(found.map, source))
-    if figure is not None:
-        from distdesc.report.figure_singular import write_singular_figure
-
-        write_singular_figure(done, figure)
+        refusal = f"all structures of {source} were set aside: nothing was looked at"
+    elif found.rows == found.alone:
+        refusal = _nothing(found.map, source)
+    else:
+        table = singular_table(found)
+    data = singular_json if as_json else None
+    show(done, table, data, refusal, (figure, write_singular_figure))
 
 
 def _nothing(of: str, source: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc import registry
+from distdesc.checks import check_count
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
 from distdesc.decode.fingerprints import of_descriptor
 from distdesc.descriptors import DESCRIPTORS
@@ -83,8 +84,7 @@ class Decode:
     def __post_init__(self) -> None:
         if self.per not in ("whole", "environment"):
             raise CampaignError(f'per must be one of whole, environment, got "{self.per}"')
-        if type(self.seed) is not int or self.seed < 0:
-            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        check_count("seed", self.seed)
         if not isinstance(self.descriptor, MomentInvariants):
             raise CampaignError(
                 "descriptor must be moment_invariants to decode, got "

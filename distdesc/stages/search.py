@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from distdesc.checks import check_count
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.errors import CampaignError, StructureError
+from distdesc.errors import StructureError
 from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.search import Search
@@ -64,8 +65,7 @@ class SearchSingular:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if type(self.seed) is not int or self.seed < 0:
-            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        check_count("seed", self.seed)
         self._search  # noqa: B018 (refuses what makes no sense)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from distdesc.checks import check_count
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
@@ -102,8 +103,7 @@ class Singular:
                 raise CampaignError(f"{name} must be a number > 0, got {value!r}")
         if not isinstance(self.classify, bool):
             raise CampaignError(f"classify must be true or false, got {self.classify!r}")
-        if type(self.seed) is not int or self.seed < 0:
-            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        check_count("seed", self.seed)
         if not hasattr(self.descriptor, "jacobian"):
             raise CampaignError(
                 f"[descriptor] must have a Jacobian, got {type(self.descriptor).__name__}"

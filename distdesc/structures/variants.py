@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc import registry
+from distdesc.checks import check_count
 from distdesc.errors import CampaignError
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import check_range
@@ -63,10 +64,8 @@ class Variants:
             raise CampaignError(f"spreads must be numbers of Å >= 0, got {self.spreads!r}")
         if not _is_length(self.radius):
             raise CampaignError(f"radius must be a number of Å >= 0, got {self.radius!r}")
-        if type(self.copies) is not int or self.copies < 1:
-            raise CampaignError(f"copies must be a whole number >= 1, got {self.copies!r}")
-        if type(self.seed) is not int or self.seed < 0:
-            raise CampaignError(f"seed must be a whole number >= 0, got {self.seed!r}")
+        check_count("copies", self.copies, least=1)
+        check_count("seed", self.seed)
         if not self.n_variants:
             raise CampaignError("spreads or radius must be given, got neither")
 

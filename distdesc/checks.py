@@ -1,0 +1,27 @@
+"""Checks of single values that many configurations share."""
+
+from __future__ import annotations
+
+from distdesc.errors import CampaignError
+
+
+def check_count(name: str, value: object, least: int = 0) -> None:
+    """
+    Refuse what is not a whole number, or too small.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value : object
+        Its value.
+    least : int
+        The smallest that is accepted.
+
+    Raises
+    ------
+    CampaignError
+        If it is not accepted; also true and false, which Python takes for numbers.
+    """
+    if type(value) is not int or value < least:
+        raise CampaignError(f"{name} must be a whole number >= {least}, got {value!r}")
