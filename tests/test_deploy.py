@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from distdesc.campaign import Campaign
 from distdesc.cli import cli

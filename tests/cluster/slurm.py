@@ -52,7 +52,8 @@ MinJobAge=300
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,requeue_delay=0
 MpiDefault=none
 PropagateResourceLimits=NONE
-NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=4 RealMemory=6000 State=UNKNOWN
+NodeName=DEFAULT CPUs=4 RealMemory=6000 State=UNKNOWN
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}]
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=YES
 """
 
@@ -214,7 +215,7 @@ def _free_ports(count: int) -> int:
         sockets = []
         try:
             for port in range(first, first + count):
-                sockets.append(socket.create_server(("127.0.0.1", port)))
+                sockets.append(socket.create_server(("127.0.0.1", port)))  # noqa: PERF401
         except OSError:
             continue
         finally:
