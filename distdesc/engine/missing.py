@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distdesc.engine.events import Announced, Listener
 from distdesc.engine.ledger import Ledger
@@ -16,6 +19,9 @@ from distdesc.store.receipts import Receipt, done_shards, read_receipts, revoke
 
 log = logging.getLogger(__name__)
 
+TOGETHER = 2**14
+"""Receipts that are read one after the other from one list of numbers."""
+
 
 def missing_shards(
     path: Place,
@@ -24,7 +30,7 @@ def missing_shards(
     ledger: Ledger,
     tell: Listener,
     share: Share = ALL,
-) -> dict[str, list[int]]:
+) -> dict[str, NDArray[np.int64]]:
     """
     Shards to compute, by stage; what the others quarantined is counted.
 
@@ -57,9 +63,14 @@ def missing_shards(
     missing = {}
     for plan in plans:
         stage = plan.layout.stage
-        done = set(share.of(done_shards(path, stage)))
+        mine = np.arange(share.number - 1, plan.layout.n_shards, share.count)
+        # A flag a shard: of a million shards, sets and lists of numbers take a hundred MiB.
+        done = np.zeros(plan.layout.n_shards, dtype=bool)
+        for shard in done_shards(path, stage):
+            if shard < len(done):
+                done[shard] = True
         untrue: dict[int, str] = {}
-        for shard, found in _receipts(path, plan, sorted(done)):
+        for shard, found in _receipts(path, plan, mine[done[mine]]):
             if isinstance(found, str):
                 untrue[shard] = found
                 continue
@@ -76,23 +87,24 @@ def missing_shards(
             first = next(iter(untrue.values()))
             more = f" (and {len(untrue) - 1} more)" if len(untrue) > 1 else ""
             tell(Announced(f"{first}{more}: computing again {len(untrue)} shards of {stage}"))
-        done -= untrue.keys()
-        ledger.done += len(done)
-        missing[stage] = [s for s in share.of(range(plan.layout.n_shards)) if s not in done]
+        done[list(untrue)] = False
+        ledger.done += int(done[mine].sum())
+        missing[stage] = mine[~done[mine]]
     return missing
 
 
 def _receipts(
-    path: Place, plan: StagePlan, shards: Sequence[int]
+    path: Place, plan: StagePlan, shards: NDArray[np.int64]
 ) -> Iterator[tuple[int, Receipt | str]]:
     """Receipts of shards, or why they cannot be trusted."""
-    sizes = listed_sizes(path, plan.specs, plan.layout.n_shards) if shards else None
-    found = read_receipts(path, plan.layout.stage, shards)
-    for shard, receipt in zip(shards, found, strict=True):
-        if receipt is None:
-            yield shard, f"the receipt of shard {shard} is gone"
-        elif isinstance(receipt, StoreError):
-            yield shard, str(receipt).partition(";")[0]
-        else:
-            faults = (object_fault(path, spec, receipt, False, sizes) for spec in plan.specs)
-            yield shard, next((what for what in faults if what is not None), receipt)
+    sizes = listed_sizes(path, plan.specs, plan.layout.n_shards) if len(shards) else None
+    for begin in range(0, len(shards), TOGETHER):
+        some = shards[begin : begin + TOGETHER].tolist()
+        for shard, receipt in zip(some, read_receipts(path, plan.layout.stage, some), strict=True):
+            if receipt is None:
+                yield shard, f"the receipt of shard {shard} is gone"
+            elif isinstance(receipt, StoreError):
+                yield shard, str(receipt).partition(";")[0]
+            else:
+                faults = (object_fault(path, spec, receipt, False, sizes) for spec in plan.specs)
+                yield shard, next((what for what in faults if what is not None), receipt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,20 +127,20 @@ class StagePlan:
         shards : iterable of int
             Their numbers.
         """
-        return (self.task(shard) for shard in shards)
+        return (self.task(int(shard)) for shard in shards)
 
-    def by_cost(self, shards: Sequence[int]) -> list[int]:
+    def by_cost(self, shards: NDArray[np.int64]) -> NDArray[np.int64]:
         """
         Shards in the order in which to compute them: as given, or the longest first.
 
         Parameters
         ----------
-        shards : sequence of int
+        shards : ndarray, shape (n,), int64
             Their numbers.
         """
         if not self.row_seconds:
-            return list(shards)
-        return sorted(shards, key=lambda shard: -int(self.table[shard, 3]))
+            return shards
+        return shards[np.argsort(-self.table[shards, 3], kind="stable")]
 
 
 def plan_stage(

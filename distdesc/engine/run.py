@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from math import floor
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distdesc import registry
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Event, Listener, RunStarted
@@ -102,7 +105,7 @@ def run(
         limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
         ledger = Ledger(limit, tally=tally_of(path, plan))
         missing = missing_shards(path, plan.digest, plans, ledger, tell, share)
-        if any(missing.values()) or not is_fitted(path, plan):
+        if any(map(len, missing.values())) or not is_fitted(path, plan):
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:
                 stage.warm_up()
@@ -203,7 +206,7 @@ def _execute(
     tries: Tries,
     plan: WrittenPlan,
     plans: tuple[StagePlan, ...],
-    missing: dict[str, list[int]],
+    missing: dict[str, NDArray[np.int64]],
     ledger: Ledger,
     lock: ClientLock,
     tell: Listener,
