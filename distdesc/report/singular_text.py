@@ -112,8 +112,9 @@ def _facts(found: SingularSummary) -> list[tuple[str, str]]:
         if found.alone:
             facts.append(("nothing to see", f"{found.alone:,}: no motion but trivial ones"))
     if found.pairs:
-        what = "two different environments with one fingerprint"
-        facts.append(("degenerate pairs", f"{found.pairs:,}: {what}"))
+        what = "environments" if found.map == "env" else "structures"
+        facts.append(("degenerate pairs",
+                      f"{found.pairs:,}: two different {what} with one fingerprint"))  # fmt: skip
     return facts
 
 

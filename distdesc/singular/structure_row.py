@@ -158,8 +158,8 @@ class StructureRow:
         groups = [
             symmetry_of(self.descriptor, Point.of(near, k), tolerance) for k in range(len(near))
         ]
-        odd = self.descriptor.parity_odd
-        return visible_motions(near, self.subject.features, odd, groups, tolerance)
+        odd, trivial = self.descriptor.parity_odd, self.subject.trivial(point.vectors.ravel())
+        return visible_motions(near, self.subject.features, odd, groups, tolerance, trivial)
 
     def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
         """See Row.look."""
@@ -222,7 +222,8 @@ class StructureRow:
             near.centres, near.centre_numbers,
         )  # fmt: skip
         groups = [_none(int(n), "") for n in np.diff(ends)]
-        return visible_motions(inner, "stack", symmetries=groups)
+        trivial = self.subject.trivial(point.vectors.ravel())
+        return visible_motions(inner, "stack", symmetries=groups, trivial=trivial)
 
     def _sorted(
         self, point: Point, nulls: NDArray[np.float64], visible: NDArray[np.float64]

@@ -55,7 +55,7 @@ def expected_structure_nulls(
         If the map is neither.
     """
     visible = visible_motions(environments, map, proper, symmetries, tolerance)
-    return int(visible.shape[0] - visible.shape[1]) - n_trivial
+    return max(0, int(visible.shape[0] - visible.shape[1]) - n_trivial)
 
 
 def visible_motions(
@@ -64,6 +64,7 @@ def visible_motions(
     proper: bool = False,
     symmetries: Sequence[Symmetry] | None = None,
     tolerance: float = TOLERANCE,
+    trivial: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """
     Motions of the atoms of a structure that the symmetry of its environments lets features see.
@@ -86,6 +87,9 @@ def visible_motions(
         Of the environments, with all operations, if they have been found already.
     tolerance : float
         As of `find_symmetry`, in Å.
+    trivial : ndarray, shape (3 n, k), float64, optional
+        Orthonormal motions that are set aside. Without them, these are seen as little as
+        environments are exactly as symmetric as they nearly are.
 
     Returns
     -------
@@ -109,8 +113,21 @@ def visible_motions(
         seen = _seen(_vectors(environments, first), groups[first])
         rows.append(_moved(environments, seen, members))
     motions = np.concatenate(rows).reshape(-1, 3 * n)
-    # maps between environments are known as well as these are equal
-    return _spanned(motions, BLIND if map == "stack" else max(BLIND, 10 * tolerance))
+    if trivial is not None:
+        motions -= (motions @ trivial) @ trivial.T
+    # what is seen is known as well as environments, and maps between them, are exact
+    error = tolerance if map == "sum" else _misfit(environments, groups)
+    return _spanned(motions, max(BLIND, 10 * error))
+
+
+def _misfit(environments: Environments, groups: Sequence[Symmetry]) -> float:
+    """How far a neighbour is from where it would be in an exactly symmetric environment, in Å."""
+    off = [
+        np.max(np.abs(group.symmetrised(_vectors(environments, k)) - _vectors(environments, k)))
+        for k, group in enumerate(groups)
+        if len(group) and len(group.operations) > 1
+    ]
+    return max(off, default=0.0)
 
 
 Members = list[tuple[int, NDArray[np.float64], NDArray[np.int64]]]

@@ -214,6 +214,20 @@ def test_complete_bases_tell_mirror_images_apart_where_asked():
 
 
 @BOTH
+def test_an_environment_that_is_symmetric_all_but_exactly_does_not_make_nulls_less_than_none(
+    features,
+):
+    # hydrogen at the end of a rod that is bent by less than the tolerance, and far from the rest
+    rod = [[0, 0, 0], [0, 0, 1.06], [0, 3e-4, 2.27], [2e-4, 0, 3.6]]
+    rest = [[1.3, 0.4, 4.1], [-0.6, 1.1, 4.2], [-0.5, -1.2, 4.5]]
+    atoms = Atoms("HCCCOHF", rod + rest)
+    descriptor = spectrum(3, 3, ("H", "C", "O", "F"), cutoff=3.65)
+    screened = screen_structures(descriptor, batch_of([atoms]), features)
+    assert screened.symmetry_nulls[0] == 0
+    assert screened.symmetric[0] == screened.spectra.row(0)[-1]
+
+
+@BOTH
 def test_an_ion_off_its_site_is_led_back_to_symmetry_and_a_crystal_made_exact(features):
     salt = bulk("NaCl", "rocksalt", a=5.64)
     salt.positions[1] += [0.02, 0.013, 0.007]
