@@ -30,7 +30,8 @@ NAMES = [
 
 def few_or_many(few: int, many: int) -> pytest.MarkDecorator:
     """Parametrise a test by its number of examples: some always, more where it is slow."""
-    return pytest.mark.parametrize("n", [few, pytest.param(many, marks=pytest.mark.slow)])
+    marks = [pytest.mark.slow, pytest.mark.timeout(3600)]
+    return pytest.mark.parametrize("n", [few, pytest.param(many, marks=marks)])
 
 
 def checked(n: int) -> settings:

@@ -51,7 +51,7 @@ def test_any_structure_is_packed_and_unpacked_bit_for_bit(n):
     check()
 
 
-@any_of.few_or_many(100, 3000)
+@any_of.few_or_many(100, 2000)
 def test_the_index_of_any_extended_xyz_is_that_of_its_slow_twin(n, tmp_path):
     @any_of.checked(n)
     @given(any_of.extxyz_files())
