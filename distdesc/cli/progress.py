@@ -194,7 +194,8 @@ class ProgressDisplay:
         words = rate_words(self._tally.facts(time.time()))
         if speaks:
             self._spoken = time.monotonic()
-            self.console.print(f"{done + 1}/{total} shards · {words}", highlight=False)
+            line = f"{done + 1}/{total} shards · {words}"
+            self.console.print(line, highlight=False, soft_wrap=True)
         elif self._task is not None:
             self._drawn = time.monotonic()
             self._bar.update(self._task, rate=words)

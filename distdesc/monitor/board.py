@@ -88,7 +88,7 @@ class Board(SchedulerPlugin):  # type: ignore[misc]
         """
         tally = self.tallies.get(self._clients.pop(client, ""))
         if tally is not None and tally.state == "running":
-            tally.end()
+            tally.end(time.time())
 
     def begin(self, tally: Tally, client: str) -> None:
         """

@@ -94,7 +94,7 @@ def apply(tally: Tally, message: Mapping[str, Any], now: float) -> None:
     if kind == "done":
         tally.add(Receipt.from_dict(message["receipt"]), now)
     elif kind == "over":
-        tally.end()
+        tally.end(now)
     elif kind == "failed":
         tally.fail(message["stage"], message["shard"], message["reason"], now)
     else:

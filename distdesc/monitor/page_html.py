@@ -30,14 +30,16 @@ def header(facts: CampaignFacts, others: Iterable[str] = ()) -> str:
     """
     colour = STATE_COLOURS.get(facts.state, "#d03a2f")
     begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts.began))
+    since = duration(facts.now - facts.began)
+    took = duration(facts.rate_run.seconds)
+    taken = f", {since} ago" if facts.state == "running" else f" and took {took}"
     links = ", ".join(f'<a href="campaign?digest={d}">{d}</a>' for d in map(escape, others))
     also = f" · also on this scheduler: {links}" if links else ""
     return (
         f'<div class="q"><span class="badge" style="background:{colour}">{facts.state}</span>'
         f"{escape(facts.question or 'A campaign')}</div>"
         f'<div class="sub">{escape(facts.store)} · campaign {facts.digest} · '
-        f"{facts.structures:,} structures · this run began {begun}, "
-        f"{duration(facts.now - facts.began)} ago{also}</div>"
+        f"{facts.structures:,} structures · this run began {begun}{taken}{also}</div>"
     )
 
 

@@ -56,6 +56,7 @@ class Tally:
         self.problems: deque[Problem] = deque(maxlen=PROBLEMS)
         self._slowest: list[tuple[float, str, int, int, str]] = []
         self.pace = Pace(time.time())
+        self.ended: float | None = None
 
     def begin(self, now: float) -> None:
         """
@@ -66,13 +67,26 @@ class Tally:
         now : float
             Unix time.
         """
-        self.state, self.pace = "running", Pace(now)
+        self.state, self.pace, self.ended = "running", Pace(now), None
 
-    def end(self) -> None:
-        """Note that the run ends, complete or not."""
-        done = all(s.by_state[DONE] + s.by_state[QUARANTINED] == len(s.states)
-                   for s in self.stages.values())  # fmt: skip
-        self.state = "complete" if done else "stopped"
+    def end(self, now: float) -> None:
+        """
+        Note that the run ends, complete or not; rates are those until then.
+
+        Parameters
+        ----------
+        now : float
+            Unix time.
+        """
+        self.state, self.ended = ("complete" if self.is_complete else "stopped"), now
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all shards are done."""
+        return all(
+            s.by_state[DONE] + s.by_state[QUARANTINED] == len(s.states)
+            for s in self.stages.values()
+        )
 
     def add(self, receipt: Receipt, at: float | None = None) -> None:
         """
@@ -161,8 +175,9 @@ class Tally:
         live = [r for r in running if r.stage in self.stages and self._is_open(r)]
         by_stage = {name: [r.shard for r in live if r.stage == name] for name in self.stages}
         stages = tuple(s.facts(by_stage[name]) for name, s in self.stages.items())
-        rate_now, parallel_now = self.pace.lately(now)
-        rate_run, parallel = self.pace.overall(now)
+        until = now if self.ended is None else self.ended
+        rate_now, parallel_now = self.pace.lately(until)
+        rate_run, parallel = self.pace.overall(until)
         rests = [Rest(k, s.n_left, s.cost_left, s.times) for k, s in self.stages.items()]
         under_way = sum(r.seconds for r in live)
         going_on = self.state == "running"
@@ -190,7 +205,7 @@ class Tally:
             slowest=self._slow(live),
             problems=tuple(self.problems),
             workers=tuple(sorted(workers, key=lambda w: w.name)),
-            history=self.pace.history(now),
+            history=self.pace.history(until),
         )
 
     def _is_open(self, running: ShardTime) -> bool:

@@ -10,7 +10,9 @@ from distdesc.monitor.opening import tally_of
 from distdesc.monitor.stage_tally import work_seconds
 from distdesc.monitor.tally import worker_of
 from distdesc.place import Place
+from distdesc.store.lock import is_lock
 from distdesc.store.receipts import Receipt, done_shards, read_receipts
+from distdesc.store.storage import names
 from distdesc.store.written import read_plan
 
 GAP = 120.0
@@ -42,7 +44,6 @@ class StoreWatch:
         self._last = 0.0
         self._longest = 0.0
         self._workers: dict[str, Receipt] = {}
-        self._first = True
 
     def look(self, now: float) -> CampaignFacts:
         """
@@ -57,15 +58,17 @@ class StoreWatch:
             Unix time.
         """
         fresh = sorted(self._fresh(), key=lambda r: r.finished)
-        if self._first and fresh:
+        if fresh and not self._last:
             self.tally.begin(self._begin(fresh))
-        self._first = False
+            self._last = self.tally.pace.began
         for receipt in fresh:
             self._note(receipt)
         pause = self._pause()
-        self.tally.end()
-        if self.tally.state != "complete":
-            self.tally.state = "running" if now - self._last < pause else "silent"
+        quiet = bool(self._last) and now - self._last > pause
+        if self.tally.is_complete or quiet or not self._is_held():
+            self.tally.end(self._last or now)
+            if not self.tally.is_complete and self._is_held():
+                self.tally.state = "silent"
         active = [r for r in self._workers.values() if now - r.finished < pause]
         return self.tally.facts(now, (), self._of_workers(active))
 
@@ -90,13 +93,17 @@ class StoreWatch:
         return min(r.finished - r.seconds.get("total", 0.0) for r in receipts[begin:])
 
     def _note(self, receipt: Receipt) -> None:
-        if self._last and receipt.finished - self._last > self._pause():
+        if self.tally.state != "running" or receipt.finished - self._last > self._pause():
             self.tally.begin(receipt.finished - receipt.seconds.get("total", 0.0))
         self._last = max(self._last, receipt.finished)
         self._longest = max(self._longest, work_seconds(receipt))
         self._workers[worker_of(receipt)] = receipt
         lately = receipt.finished >= self.tally.pace.began
         self.tally.add(receipt, receipt.finished if lately else None)
+
+    def _is_held(self) -> bool:
+        """Whether a client works on the store, or died without a word."""
+        return any(is_lock(name) for name in names(self.path / "run"))
 
     def _pause(self) -> float:
         return max(GAP, LONG * self._longest)

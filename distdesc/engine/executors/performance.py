@@ -35,7 +35,7 @@ class PerformanceReport:
         self.client, self.store = client, store
         self._folder = tempfile.TemporaryDirectory(prefix="distdesc-")
         self._file = Path(self._folder.name) / "report.html"
-        self._report = performance_report(str(self._file))
+        self._report = performance_report(str(self._file), mode="inline")
         with client.as_current():
             self._report.__enter__()
 
