@@ -274,9 +274,10 @@ def _concluded(
     start: Analysis, row: Row, there: Look, distance: float, options: Options
 ) -> Analysis:
     """What follows from a singular point, which may be the environment itself."""
-    pair = pair_at(there, options.bounds) if options.pairs and row.pairs else None
+    pair, said = pair_at(there, options.bounds) if options.pairs and row.pairs else (None, "")
+    reason = "; ".join(filter(None, (there.found.reason, said)))
     return replace(
         start, kind=there.found.kind, counts=there.found.counts, flagged=True, distance=distance,
         point=there.point, group_there=there.symmetry.name,
-        motion=there.found.motion.reshape(-1, 3), pair=pair, reason=there.found.reason,
+        motion=there.found.motion.reshape(-1, 3), pair=pair, reason=reason,
     )  # fmt: skip

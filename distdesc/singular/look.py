@@ -10,8 +10,9 @@ import numpy as np
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import classify, symmetry_of
+from distdesc.singular.family import pair_beside
 from distdesc.singular.inner import unfaded_motions
-from distdesc.singular.partner import Pair, find_pair
+from distdesc.singular.partner import Pair
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Classification, Kind
 from distdesc.singular.sight import Sight, Singular
@@ -215,9 +216,9 @@ def look_closely(row: Row, point: Point, n_nulls: int) -> Look:
     return row.look(point, row.symmetry(point, ROUNDING), ROUNDING)
 
 
-def pair_at(there: Look, bounds: Bounds | None = None) -> Pair | None:
+def pair_at(there: Look, bounds: Bounds | None = None) -> tuple[Pair | None, str]:
     """
-    Degenerate pair on either side of a point, along any of its motions that can lead to one.
+    Degenerate pair beside a point, along any of its motions that can lead to one.
 
     Parameters
     ----------
@@ -228,13 +229,12 @@ def pair_at(there: Look, bounds: Bounds | None = None) -> Pair | None:
 
     Returns
     -------
-    Pair or None
-        None if there is none, or no null motion is due to incompleteness.
+    pair : Pair or None
+        None if none is found, or no null motion is due to incompleteness.
+    said : str
+        What there is to say of it; see `pair_beside`.
     """
     sight = replace(there.within, allowed=None, paths=None)
-    for kind in INCOMPLETE:
-        for motion in there.found.motions.get(kind, np.empty((0, 0))).T:
-            pair = find_pair(sight, motion, bounds)
-            if pair is not None:
-                return pair
-    return None
+    found = there.found.motions
+    motions = [found[kind] for kind in INCOMPLETE if kind in found]
+    return pair_beside(sight, np.hstack(motions), bounds) if motions else (None, "")

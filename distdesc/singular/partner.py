@@ -13,6 +13,7 @@ from distdesc.singular.congruence import misfit
 from distdesc.singular.ladder import alike
 from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight, complement
+from distdesc.singular.third_order import third_order
 
 SEPARATIONS = (0.2, 0.12, 0.06, 0.03, 0.015, 0.008)
 """Of the two environments along the null motion, in Å, in the order in which they are tried."""
@@ -24,7 +25,17 @@ ENOUGH = 0.05
 """In Å: a pair that differs by as much is taken, and drawn no further apart."""
 
 EQUAL = 1e-13
-"""Largest difference of fingerprints, relative to their length, that counts as none."""
+"""Largest difference of fingerprints, relative to their length, that may count as none."""
+
+AS_TURNED = 10.0
+"""
+And relative to what a rotation of one environment makes.
+
+Ends that differ by the cube of their distance, or by a higher power, would otherwise count.
+"""
+
+TURN = np.array([[2.0, -1.0, 2.0], [2.0, 2.0, -1.0], [-1.0, 2.0, 2.0]]) / 3
+"""A rotation, to see what rounding does."""
 
 DIFFERENT = 0.1
 """Smallest misfit of a pair, relative to its separation: less is the same environment again."""
@@ -67,11 +78,13 @@ def find_pair(
     """
     Find a degenerate pair on either side of a singular point.
 
-    To second order, ``x + e v`` and ``x - e v`` have the same fingerprint if ``J v = 0``. Both
-    ends are moved, as little as possible and the separation along v kept, until the fingerprints
-    are equal to rounding. Ends that turn out to be the same environment in another orientation,
-    or with like neighbours exchanged, are no pair; nearer to the singular point there may be one,
-    which is then drawn apart step by step.
+    To second order, ``x + e v`` and ``x - e v`` have the same fingerprint if ``J v = 0``. To third
+    order they have only if their middle is right (see `ThirdOrder`), which need not be x: it may
+    be as far from x as the ends are from it. About every such middle, both ends are moved, as
+    little as possible and the separation along v kept, until the fingerprints are equal to
+    rounding. Ends that turn out to be the same environment in another orientation, or with like
+    neighbours exchanged, are no pair; nearer to the singular point there may be one, which is then
+    drawn apart step by step.
 
     Parameters
     ----------
@@ -91,13 +104,26 @@ def find_pair(
     """
     bounds = bounds or Bounds()
     start = sight.point.vectors.ravel()
-    tries = (_pair(sight, bounds, (start, separation / 2 * motion)) for separation in separations)
-    pair = next((found for found in tries if found is not None), None)
-    growth = 2.0
-    while pair is not None and pair.misfit < ENOUGH and growth > LEAST_GROWTH:
+    middles = third_order(sight, motion).middles()
+    tries = (
+        (_pair(sight, bounds, (start + half * middle, half * motion)), bool(np.any(middle)))
+        for half in np.array(separations) / 2
+        for middle in middles
+    )
+    for found, aside in tries:
+        if found is not None:
+            return _drawn_apart(sight, bounds, found, 1 if aside else 2)
+    return None
+
+
+def _drawn_apart(sight: Sight, bounds: Bounds, pair: Pair, power: int) -> Pair:
+    """Pair of the same kind that differs enough, its middle off by a power of the separation."""
+    start, growth = sight.point.vectors.ravel(), 2.0
+    while pair.misfit < ENOUGH and growth > LEAST_GROWTH:
         ends = pair.first.vectors.ravel(), pair.second.vectors.ravel()
         middle, half = (ends[0] + ends[1]) / 2, (ends[0] - ends[1]) / 2
-        further = _pair(sight, bounds, (start + growth**2 * (middle - start), growth * half))
+        wanted = start + growth**power * (middle - start), growth * half
+        further = _pair(sight, bounds, wanted)
         if further is not None and further.misfit > pair.misfit:
             pair = further
         else:
@@ -113,6 +139,8 @@ def _pair(
     if found is None:
         return None
     first, second, residual = (sight.point.at(found[0]), sight.point.at(found[1]), found[2])
+    if residual > AS_TURNED * _rounding(sight, found[0]):
+        return None
     reflections = not sight.descriptor.parity_odd
     labels = alike(sight.descriptor, sight.point)
     different = misfit(first.vectors, second.vectors, labels, reflections)
@@ -162,13 +190,21 @@ def _difference(sight: Sight, ends: NDArray[np.float64]) -> tuple[NDArray[np.flo
     return one - other, max(float(np.linalg.norm(one)), 1e-300)
 
 
+def _rounding(sight: Sight, coordinates: NDArray[np.float64]) -> float:
+    """Relative difference of the fingerprints of one environment and the same, turned."""
+    turned = (coordinates.reshape(-1, 3) @ TURN.T).ravel()
+    difference, size = _difference(sight, np.stack([coordinates, turned]))
+    return float(np.linalg.norm(difference)) / size
+
+
 def _damped(
     slopes: NDArray[np.float64], difference: NDArray[np.float64], damping: float
 ) -> NDArray[np.float64]:
     """Shortest solution of the linear model, or with damping a shorter approximate one."""
-    left, sizes, right = np.linalg.svd(slopes, full_matrices=False)
+    q, r = np.linalg.qr(slopes.T)
+    left, sizes, right = np.linalg.svd(r.T, full_matrices=False)
     largest = sizes[0] if len(sizes) and sizes[0] > 0 else 1.0
     kept = sizes > 1e-12 * largest
     factors = sizes[kept] / (sizes[kept] ** 2 + damping * largest**2)
-    step: NDArray[np.float64] = left[:, kept] @ (factors * (right[kept] @ difference))
+    step: NDArray[np.float64] = left[:, kept] @ (factors * (right[kept] @ (q.T @ difference)))
     return step
