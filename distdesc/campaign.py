@@ -109,7 +109,9 @@ class Campaign:
             raise CampaignError(f"job {file}: {error}") from error
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], base: Path | None = None) -> Campaign:
+    def from_dict(
+        cls, data: Mapping[str, Any], base: Path | None = None, literal: bool = False
+    ) -> Campaign:
         """
         Campaign of its serialised form.
 
@@ -119,6 +121,8 @@ class Campaign:
             Sections as in a job file.
         base : pathlib.Path, optional
             Folder that relative source paths refer to; the current directory if None.
+        literal : bool
+            Leave ``${VAR}`` as it is, in what was not written by the user but found in a store.
 
         Raises
         ------
@@ -131,7 +135,7 @@ class Campaign:
         for section in ("source", "stage", "store"):
             if section not in data:
                 raise CampaignError(f"[{section}] is missing")
-        data = expanded(data)
+        data = data if literal else expanded(data)
         where = anchored(data["source"], base or Path.cwd())
         source = registry.build(SOURCES, "source", where)
         descriptor = None

@@ -20,6 +20,7 @@ from distdesc.place import Place
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
 from distdesc.store.fits import TABLE
 from distdesc.store.layout import system_specs
+from distdesc.store.objects import parsed
 from distdesc.store.storage import files, read, replace
 from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
 from distdesc.structures.index import SourceIndex
@@ -171,7 +172,7 @@ def _same(file: Path, data: bytes, root: bool) -> bool:
     # The root also lists what came later, such as a projection.
     expected = json.loads(file.read_bytes())
     try:
-        root_now = json.loads(data)
+        root_now = parsed(data)
         listed = root_now.pop(CONSOLIDATED)["metadata"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return False

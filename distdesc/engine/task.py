@@ -17,7 +17,8 @@ from distdesc.errors import RunError
 from distdesc.place import Place
 from distdesc.schema import RowKind, Status
 from distdesc.stopwatch import Stopwatch
-from distdesc.store.receipts import Receipt, check_agreement, commit, read_receipt
+from distdesc.store.agreement import check_agreement
+from distdesc.store.receipts import Receipt, commit, read_receipt
 from distdesc.store.rows import digest_rows
 
 log = logging.getLogger(__name__)

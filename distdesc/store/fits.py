@@ -18,7 +18,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.arrays import consolidate
-from distdesc.store.rows import digest_rows, open_array
+from distdesc.store.checked import UNREADABLE, get_array
+from distdesc.store.containment import inside
+from distdesc.store.objects import parsed
+from distdesc.store.rows import digest_rows
 from distdesc.store.storage import delete, delete_folder, read, replace, zarr_store
 
 FOLDER = "run/fit"
@@ -87,7 +90,7 @@ def basis_path(path: Place, number: int) -> Place:
     number : int
         Of the pass.
     """
-    return path / FOLDER / f"{pass_name(number)}-basis.npz"
+    return inside(path, path / FOLDER / f"{pass_name(number)}-basis.npz")
 
 
 def sketch_path(path: Place, number: int, part: int) -> Place:
@@ -103,7 +106,7 @@ def sketch_path(path: Place, number: int, part: int) -> Place:
     part : int
         Number of the part.
     """
-    return path / FOLDER / pass_name(number) / f"{part:08d}.npz"
+    return inside(path, path / FOLDER / pass_name(number) / f"{part:08d}.npz")
 
 
 def write_arrays(file: Place, arrays: Arrays) -> tuple[int, str]:
@@ -160,10 +163,19 @@ def read_arrays(file: Place, digest: str | None = None) -> tuple[Arrays, str]:
     if digest is not None and stored != digest:
         raise StoreError(f"{file} has other bytes than its receipt says")
     try:
+        _check_stored(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             return dict(found), stored
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, OSError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{file} is damaged: {error}") from error
+
+
+def _check_stored(content: bytes) -> None:
+    """Refuse compressed arrays, which are not written, and may be larger than they look."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{member.filename} is compressed")
 
 
 def remove_pass(path: Place, number: int) -> None:
@@ -258,9 +270,11 @@ def read_projection(path: Place, digests: Mapping[str, str]) -> Arrays:
     for name, digest in digests.items():
         array = f"{GROUP}/{name}"
         try:
-            group = zarr.open_group(zarr_store(path, True), mode="r", use_consolidated=False)
-            arrays[name] = np.asarray(open_array(group, array)[:])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            group = zarr.open_group(
+                zarr_store(path, True), mode="r", use_consolidated=False, zarr_format=3
+            )
+            arrays[name] = np.asarray(get_array(group, array)[:])
+        except (OSError, *UNREADABLE) as error:
             raise StoreError(f"{path / array} cannot be read: {error}") from error
         if digest_rows(arrays[name]) != digest:
             raise StoreError(f"{path / array} has other values than were fitted")
@@ -295,13 +309,13 @@ def read_fitted(path: Place) -> Fitted | None:
     StoreError
         If it is damaged.
     """
-    file = path / FOLDER / "fitted.json"
+    file = inside(path, path / FOLDER / "fitted.json")
     try:
-        data = json.loads(read(file))
+        data = parsed(read(file))
         return Fitted(**{**data, "variance": tuple(data["variance"])})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise StoreError(
             f"{file} is damaged: {error}; delete it, and the next run fits again"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -117,6 +118,16 @@ def _power_of_two(value: float) -> int:
     return 1 << max(0, int(np.floor(np.log2(max(1.0, value)))))
 
 
+MOST_ROWS = 10**13
+"""Of a store: far more than can be computed, and few enough for offsets in bytes."""
+
+MOST_SHARDS = 10**9
+"""Of a stage: far more receipts than can be listed."""
+
+_STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+"""Names of stages, of which names of files are made."""
+
+
 @dataclass(frozen=True)
 class StageLayout:
     """
@@ -146,11 +157,23 @@ class StageLayout:
     capacity: int = 0
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.stage, str) and _STAGE.fullmatch(self.stage)):
+            raise StoreError(
+                f"stage must be a name of letters, digits, - and _, got {self.stage!r}"
+            )
+        for name in ("n_rows", "shard_rows", "chunk_rows", "capacity"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= MOST_ROWS:
+                raise StoreError(
+                    f"{name} must be a whole number from 0 to {MOST_ROWS}, got {value!r}"
+                )
         if self.shard_rows < 1 or self.chunk_rows < 1 or self.shard_rows % self.chunk_rows:
             raise StoreError(
                 f"[store] shard_rows must be a positive multiple of chunk_rows, "
                 f"got {self.shard_rows} and {self.chunk_rows}"
             )
+        if self.n_shards > MOST_SHARDS:
+            raise StoreError(f"there must be at most {MOST_SHARDS} shards, got {self.n_shards}")
 
     @property
     def n_shards(self) -> int:

@@ -15,7 +15,9 @@ from pathlib import Path
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store import storage
+from distdesc.store.containment import check_links
 from distdesc.store.local import PARTIAL
+from distdesc.store.objects import parsed
 
 LOCK = "run/client.lock"
 """The lock of a client that has all of the store."""
@@ -108,6 +110,7 @@ def client_lock(
     StoreError
         If another client holds it and is alive, and this one does not wait.
     """
+    check_links(path)
     file = path / (SHARE_LOCK.format(share=share) if share else LOCK)
 
     def rival() -> str | None:
@@ -213,7 +216,7 @@ def _holder(file: Place) -> str | None:
     """Who holds the lock and is alive, or None."""
     try:
         text, age = storage.aged(file)
-        data = json.loads(text)
+        data = parsed(text)
         data.pop(TOKEN, None)
         host, pid = str(data["host"]), int(data["pid"])
     except FileNotFoundError:

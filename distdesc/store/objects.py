@@ -39,13 +39,33 @@ def unsealed(text: bytes) -> dict[str, Any]:
     ValueError
         If it is not a JSON object, or not as it was sealed.
     """
-    data = json.loads(text)
+    data = parsed(text)
     if not isinstance(data, dict):
         raise ValueError("it is not a JSON object")
     seal = data.pop(SEAL, None)
     if seal is not None and seal != _seal(data):
         raise ValueError("its content does not have its checksum")
     return data
+
+
+def parsed(text: bytes | str) -> Any:
+    """
+    What some JSON says.
+
+    Parameters
+    ----------
+    text : bytes or str
+        Of anyone.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, not UTF-8, or nested so deeply that it cannot be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _seal(data: dict[str, Any]) -> str:

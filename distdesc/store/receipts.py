@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ import xxhash
 
 from distdesc.errors import StoreError
 from distdesc.place import Place
+from distdesc.store.agreement import check_agreement
+from distdesc.store.containment import inside
 from distdesc.store.objects import sealed, unsealed
 from distdesc.store.storage import create, delete, files, read_each
 from distdesc.store.written import WrittenPlan, read_plan
@@ -50,7 +52,8 @@ class Receipt:
     finished : float
         Unix time.
     crashed : list of int
-        Structures of `quarantined` that killed the process that computed them.
+        Structures of `quarantined` that are not to be touched: they killed the process that
+        computed them, or would have needed more memory than it may use.
     """
 
     campaign: str
@@ -73,7 +76,7 @@ class Receipt:
 
     @property
     def untouchable(self) -> dict[int, str]:
-        """Structures that killed the process that computed them, and how."""
+        """Structures that are not to be touched, and why."""
         return {k: reason for k, reason in self.quarantined if k in self.crashed}
 
     @classmethod
@@ -89,7 +92,7 @@ class Receipt:
         return cls(
             **{
                 **data,
-                "rows": tuple(data["rows"]),
+                "rows": (int(data["rows"][0]), int(data["rows"][1])),
                 "quarantined": [(int(k), str(v)) for k, v in data["quarantined"]],
                 "objects": {k: (int(n), str(d)) for k, (n, d) in data["objects"].items()},
             }
@@ -110,7 +113,7 @@ def receipt_path(path: Place, stage: str, shard: int) -> Place:
         Number of the shard.
     """
     folder = path / "run" / "receipts" / stage / f"{shard // PER_FOLDER:05d}"
-    return folder / f"{stage}-{shard:08d}.json"
+    return inside(path, folder / f"{stage}-{shard:08d}.json")
 
 
 def commit(path: Place, receipt: Receipt, measured: Collection[str] = ()) -> bool:
@@ -143,38 +146,6 @@ def commit(path: Place, receipt: Receipt, measured: Collection[str] = ()) -> boo
     if first is not None:
         check_agreement(first, receipt.digests, measured, str(receipt.where.get("host")))
     return False
-
-
-def check_agreement(
-    first: Receipt, digests: Mapping[str, str], measured: Collection[str], host: str
-) -> None:
-    """
-    Refuse what another attempt of the same shard computed, if it is not the same.
-
-    Parameters
-    ----------
-    first : Receipt
-        Of the attempt that won.
-    digests : mapping of str to str
-        XXH3-128 of the values of each array of the other.
-    measured : collection of str
-        Arrays whose values differ from one attempt to the next, such as times.
-    host : str
-        Where the other was computed.
-
-    Raises
-    ------
-    StoreError
-        Naming the arrays that differ.
-    """
-    names = [k for k in {**digests, **first.digests} if k not in measured]
-    differing = [k for k in names if first.digests.get(k) != digests.get(k)]
-    if differing:
-        raise StoreError(
-            f"two attempts of {first.stage} shard {first.shard} disagree in "
-            f"{', '.join(differing)}: the computation is not deterministic on these machines "
-            f"({first.where.get('host')} and {host})"
-        )
 
 
 def read_receipt(path: Place, stage: str, shard: int) -> Receipt | None:
@@ -218,16 +189,19 @@ def read_receipts(
     """
     found = read_each(receipt_path(path, stage, shard) for shard in shards)
     for shard, data in zip(shards, found, strict=True):
-        yield None if data is None else _receipt(receipt_path(path, stage, shard), data)
+        yield None if data is None else _receipt(path, stage, shard, data)
 
 
-def _receipt(file: Place, data: bytes) -> Receipt | StoreError:
+def _receipt(path: Place, stage: str, shard: int, data: bytes) -> Receipt | StoreError:
     try:
-        return Receipt.from_dict(unsealed(data))
+        found = Receipt.from_dict(unsealed(data))
+        if (found.stage, found.shard) == (stage, shard):
+            return found
+        raise ValueError(f"it is of {found.stage!r} shard {found.shard!r}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return StoreError(
-            f"receipt {file} is damaged: {error}; `distdesc verify --repair` withdraws it, and the "
-            f"next run computes its shard"
+            f"receipt {receipt_path(path, stage, shard)} is damaged: {error}; "
+            f"`distdesc verify --repair` withdraws it, and the next run computes its shard"
         )
 
 
@@ -259,8 +233,9 @@ def done_shards(path: Place, stage: str) -> set[int]:
         Name of the stage.
     """
     root = path / "run" / "receipts" / stage
-    found = (name for name in files(root) if name.endswith(".json"))
-    return {int(name.removesuffix(".json").rpartition("-")[2]) for name in found}
+    names = (name.removesuffix(".json") for name in files(root) if name.endswith(".json"))
+    numbers = (name.rpartition("-")[2] for name in names)
+    return {int(number) for number in numbers if number.isdecimal()}
 
 
 def iter_receipts(path: Place, stage: str) -> Iterator[Receipt]:

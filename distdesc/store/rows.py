@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,12 @@ from numpy.typing import NDArray
 from distdesc.errors import StoreError
 from distdesc.place import Place, place
 from distdesc.schema import ArraySpec
+from distdesc.store.checked import UNREADABLE, get_array
+from distdesc.store.containment import inside
 from distdesc.store.storage import read, zarr_store
+
+MACHINE_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+"""Bytes; no array that is read at once is larger."""
 
 
 def digest_rows(rows: NDArray[Any]) -> str:
@@ -80,7 +87,7 @@ def object_path(path: Place, spec: ArraySpec, shard: int) -> Place:
     shard : int
         Number of the shard.
     """
-    return path / object_key(spec, shard)
+    return inside(path, path / object_key(spec, shard))
 
 
 class RowReader:
@@ -101,8 +108,8 @@ class RowReader:
     def __init__(self, path: Place | str) -> None:
         self.path = place(path)
         try:
-            self._group = zarr.open_group(zarr_store(self.path, True), mode="r")
-        except (FileNotFoundError, ValueError) as error:
+            self._group = zarr.open_group(zarr_store(self.path, True), mode="r", zarr_format=3)
+        except (FileNotFoundError, *UNREADABLE) as error:
             raise StoreError(f"{path} is not a Zarr store: {error}") from error
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
@@ -125,7 +132,7 @@ class RowReader:
             If there is no such array.
         """
         if name not in self._arrays:
-            self._arrays[name] = open_array(self._group, name)
+            self._arrays[name] = get_array(self._group, name)
         return self._arrays[name]
 
     def attributes(self, name: str | None = None) -> dict[str, Any]:
@@ -165,11 +172,19 @@ class RowReader:
         Raises
         ------
         StoreError
-            If an object is damaged.
+            If an object is damaged, or so many rows do not fit into the memory of this machine.
         """
+        array = self.array(name)
+        rows = max(0, min(stop, array.shape[0]) - start)
+        size = rows * prod(array.shape[1:]) * array.dtype.itemsize
+        if size > MACHINE_MEMORY:
+            raise StoreError(
+                f"{self.path}/{name}[{start}:{stop}] would take {size / 2**30:.3g} GiB of memory, "
+                f"more than there is"
+            )
         try:
-            return np.asarray(self.array(name)[start:stop])
-        except (ValueError, RuntimeError) as error:
+            return np.asarray(array[start:stop])
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise StoreError(f"{self.path}/{name}[{start}:{stop}] is damaged: {error}") from error
 
     def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -195,27 +210,5 @@ class RowReader:
             return self.read(name, int(rows[0]), int(rows[-1]) + 1)
         try:
             return np.asarray(array.oindex[rows])
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise StoreError(f"{self.path}/{name} is damaged: {error}") from error
-
-
-def open_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """
-    One array of a group.
-
-    Parameters
-    ----------
-    group : zarr.Group
-        The group.
-    name : str
-        Path of the array in it.
-
-    Raises
-    ------
-    StoreError
-        If there is no such array.
-    """
-    array = group.get(name)
-    if not isinstance(array, zarr.Array):
-        raise StoreError(f"{group.store_path} has no array {name}")
-    return array

@@ -19,10 +19,10 @@ from types import TracebackType
 
 import xxhash
 from zarr.abc.store import Store
-from zarr.storage import LocalStore
 
 from distdesc.place import ObjectPath, Place
 from distdesc.store import bucket, local
+from distdesc.store.containment import ContainedStore
 
 
 @dataclass(frozen=True)
@@ -380,5 +380,5 @@ def zarr_store(path: Place, read_only: bool = False) -> Store:
         Whether nothing can be written.
     """
     if isinstance(path, Path):
-        return LocalStore(path, read_only=read_only)
+        return ContainedStore(path, read_only=read_only)
     return bucket.ZarrBucket(path, read_only)

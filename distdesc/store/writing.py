@@ -15,8 +15,9 @@ from zarr.storage import WrapperStore
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.schema import ArraySpec
+from distdesc.store.checked import get_array
 from distdesc.store.layout import StageLayout
-from distdesc.store.rows import object_key, object_path, open_array
+from distdesc.store.rows import object_key, object_path
 from distdesc.store.storage import Batch, delete, zarr_store
 
 
@@ -46,11 +47,11 @@ class RowWriter:
         self.path, self.layout, self.sync = path, layout, sync
         self.specs = {s.name: s for s in specs}
         self._encoded = _Encoded(zarr_store(path))
-        group = zarr.open_group(self._encoded, mode="r+", use_consolidated=False)
+        group = zarr.open_group(self._encoded, mode="r+", use_consolidated=False, zarr_format=3)
         # A slot's unused tail costs nothing; elsewhere, every chunk is stored, so that a
         # missing object is always a fault and never "all fill values".
         self.arrays = {
-            name: open_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
+            name: get_array(group, name).with_config({"write_empty_chunks": not spec.ragged})
             for name, spec in self.specs.items()
         }
 

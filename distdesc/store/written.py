@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
 from distdesc.place import Place
+from distdesc.store.containment import check_links, inside
 from distdesc.store.layout import StageLayout
 from distdesc.store.objects import sealed, unsealed
 from distdesc.store.storage import create, names, read, replace, stamp
@@ -121,7 +122,7 @@ def plan_path(path: Place) -> Place:
     path : Place
         The store.
     """
-    return path / "run" / "plan.json"
+    return inside(path, path / "run" / "plan.json")
 
 
 def write_plan(path: Place, plan: WrittenPlan) -> None:
@@ -160,12 +161,13 @@ def read_plan(path: Place) -> WrittenPlan:
     """
     file = plan_path(path)
     try:
+        check_links(path)
         return _read_plan(file, stamp(file).version)
     except FileNotFoundError as error:
         # Of a bucket that is not there, only a listing says so.
         names(path)
         raise StoreError(f"{path} is not a distdesc store: it has no run/plan.json") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise StoreError(f"{file} is damaged: {error}") from error
 
 
@@ -175,7 +177,10 @@ def _read_plan(file: Place, version: int) -> WrittenPlan:
     found = data.pop("format")
     if found != FORMAT:
         raise StoreError(f"{file} has format {found}; this distdesc reads format {FORMAT}")
-    data["layouts"] = tuple(StageLayout(**x) for x in data["layouts"])
+    try:
+        data["layouts"] = tuple(StageLayout(**x) for x in data["layouts"])
+    except StoreError as error:
+        raise ValueError(str(error)) from error
     if data.get("fit") is not None:
         data["fit"] = FitLayout(**data["fit"])
     return WrittenPlan(**data)
@@ -192,7 +197,7 @@ def shard_table_path(path: Place, stage: str) -> Place:
     stage : str
         Name of the stage.
     """
-    return path / "run" / "shards" / f"{stage}.npy"
+    return inside(path, path / "run" / "shards" / f"{stage}.npy")
 
 
 def read_shard_table(path: Place, stage: str) -> NDArray[np.int64]:
@@ -219,9 +224,9 @@ def read_shard_table(path: Place, stage: str) -> NDArray[np.int64]:
     file = shard_table_path(path, stage)
     try:
         table: NDArray[np.int64] = (
-            np.load(file, mmap_mode="r")
+            np.load(file, mmap_mode="r", allow_pickle=False)
             if isinstance(file, Path)
-            else np.load(io.BytesIO(read(file)))
+            else np.load(io.BytesIO(read(file)), allow_pickle=False)
         )
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error

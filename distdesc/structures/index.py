@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from distdesc.errors import SourceError
 from distdesc.place import Place, place
 from distdesc.store.cache import local_copy
+from distdesc.store.objects import parsed
 from distdesc.store.storage import read, replace, stamp
 
 ARRAYS = ("atom_counts", "locators")
@@ -125,10 +126,10 @@ class SourceIndex:
             If it is missing or damaged.
         """
         try:
-            meta = json.loads(read(folder / "index.json"))
+            meta = parsed(read(folder / "index.json"))
             saved = meta.get("arrays", {})
             counts, locators = (_load(folder / f"{k}.npy", saved.get(k, "")) for k in ARRAYS)
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"source index {folder} cannot be read: {error}") from error
         if not len(counts) == len(locators) == meta["structures"]:
             raise SourceError(f"source index {folder} is damaged: its arrays differ in length")
@@ -151,7 +152,7 @@ class SourceIndex:
         folder : Place
             Where it was loaded from.
         """
-        saved = json.loads(read(folder / "index.json")).get("arrays", {})
+        saved = parsed(read(folder / "index.json")).get("arrays", {})
         for name in ARRAYS:
             if saved.get(name, "") not in ("", _digest(getattr(self, name))):
                 return f"{folder / name}.npy has other values than were saved"
@@ -185,10 +186,10 @@ class SourceIndex:
 
 
 def _load(file: Place, digest: str) -> NDArray[Any]:
-    found: NDArray[Any] = np.load(local_copy(file), mmap_mode="r")
+    found: NDArray[Any] = np.load(local_copy(file), mmap_mode="r", allow_pickle=False)
     if isinstance(file, Path) or digest in ("", _digest(found)):
         return found
-    found = np.load(local_copy(file, fresh=True), mmap_mode="r")
+    found = np.load(local_copy(file, fresh=True), mmap_mode="r", allow_pickle=False)
     if _digest(found) != digest:
         raise ValueError(f"{file} has other values than were saved")
     return found

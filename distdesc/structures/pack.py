@@ -10,6 +10,7 @@ import numpy as np
 from ase.spacegroup import Spacegroup
 from numpy.typing import NDArray
 
+from distdesc.store.objects import parsed
 from distdesc.structures.source import Structure
 
 ATOM_RESULTS = frozenset({"forces", "stresses", "charges", "magmoms", "energies"})
@@ -188,7 +189,7 @@ def load_extra(text: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
     """
     if not text:
         return {}, frozenset()
-    data = json.loads(text)
+    data = parsed(text)
     absent = frozenset(data.pop("absent", ()))
     groups = {}
     for group, values in data.items():
