@@ -48,7 +48,7 @@ class Receipt:
     seconds : dict of str to float
         Where the time went: ``start``, ``read``, ``neighbours``, ``kernel``, …, ``total``.
     where : dict
-        Host, process id, versions and peak memory (bytes) of the worker.
+        Host, process id, versions of the worker, and its peak memory meanwhile (bytes).
     finished : float
         Unix time.
     crashed : list of int
