@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
 from distdesc.symmetry._crystal_kernels import find_space_operations
+from distdesc.symmetry.chain import find_chain_symmetry
 from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.finder import TOLERANCE, find_symmetry
 from distdesc.symmetry.group import Symmetry
@@ -27,7 +28,7 @@ def find_structure_symmetry(
     tolerance: float = TOLERANCE,
 ) -> Symmetry:
     """
-    Symmetry of a molecule about its centroid, or of a layer or crystal.
+    Symmetry of a molecule about its centroid, or of a chain, layer or crystal.
 
     Parameters
     ----------
@@ -38,19 +39,20 @@ def find_structure_symmetry(
     cell : ndarray, shape (3, 3), float64
         Lattice vectors as rows, in Å.
     pbc : ndarray, shape (3,), bool
-        Periodic directions: none, two or three.
+        Periodic directions.
     tolerance : float
         As of `find_symmetry`, in Å.
 
     Raises
     ------
     CampaignError
-        If one direction is periodic: rotations of a chain about itself form an infinite group
-        beside its translations, for which there is no count here.
+        As `find_chain_symmetry` and `find_crystal_symmetry`.
     """
     if not np.any(pbc):
         centred = positions - np.mean(positions, axis=0) if len(positions) else positions
         return find_symmetry(centred, numbers, tolerance)
+    if np.sum(pbc) == 1:
+        return find_chain_symmetry(positions, numbers, cell, pbc, tolerance)
     return find_crystal_symmetry(positions, numbers, cell, pbc, tolerance)
 
 

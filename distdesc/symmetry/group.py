@@ -42,6 +42,8 @@ class Symmetry:
     periodic : bool
         Whether the atoms are those of the cell of a crystal. An operation then stands for itself
         followed by any shift that completes it, and the lattice's shifts bring atoms to images.
+    axis : ndarray, shape (3,), float64, optional
+        Of a chain, which is periodic in one direction: that direction, of length one.
 
     References
     ----------
@@ -53,6 +55,7 @@ class Symmetry:
     sites: NDArray[np.int64]
     name: str
     periodic: bool = False
+    axis: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -69,7 +72,9 @@ class Symmetry:
 
     @property
     def n_rotations(self) -> int:
-        """Independent rotations: three, two of a linear set, none of a crystal or of no atoms."""
+        """Independent rotations: three, two of a linear set, one of a chain, none of a crystal."""
+        if self.axis is not None:
+            return 0 if self.linear else 1
         if self.linear:
             return 2
         return 0 if self.periodic or self.name in ("Kh", "K") else 3

@@ -61,6 +61,8 @@ def expected_nulls(symmetry: Symmetry, map: str = "env") -> int:
     axial = np.linalg.det(symmetry.operations) * polar
     # the axis of a linear set turns into itself, and is no motion
     symmetric_turns = _whole(np.mean(axial)) if symmetry.n_rotations == 3 else 0
+    if symmetry.n_rotations == 1:
+        symmetric_turns = _whole(np.mean(_about_axis(symmetry)))
     seen = _n_symmetric(symmetry) - symmetric_turns
     if map == "env":
         return n_motions - seen
@@ -99,7 +101,17 @@ def _seen_by_stack(symmetry: Symmetry) -> int:
     if symmetry.n_rotations == 3:
         signed = weights * np.linalg.det(symmetry.operations)
         seen -= _rank(np.einsum("g,gxy->xy", signed, symmetry.operations))
+    if symmetry.n_rotations == 1:
+        seen -= int(weights @ _about_axis(symmetry) > 0.1)
     return seen
+
+
+def _about_axis(symmetry: Symmetry) -> NDArray[np.float64]:
+    """What the operations of a chain do to the rotation about its axis: 1 or -1."""
+    axis: Any = symmetry.axis
+    ends: NDArray[np.float64] = axis @ symmetry.operations @ axis
+    signs: NDArray[np.float64] = np.linalg.det(symmetry.operations)
+    return signs * ends
 
 
 def _rank(total: NDArray[np.float64]) -> int:
