@@ -25,9 +25,9 @@ from distdesc.engine.scan import INDEX, unpacked
 from distdesc.engine.share import ALL, Share
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import RunError
+from distdesc.errors import CampaignError, RunError
 from distdesc.monitor.opening import tally_of
-from distdesc.place import Place
+from distdesc.place import ObjectPath, Place
 from distdesc.store.lock import ClientLock, begin_lock, client_lock
 from distdesc.store.receipts import is_complete
 from distdesc.store.storage import delete_folder, remove_partials
@@ -165,8 +165,21 @@ def seekable(
         As for `run`.
     share : Share
         As for `run`; the first of several shares ingests, the others wait.
+
+    Raises
+    ------
+    CampaignError
+        If it would be unpacked where workers do not see it.
     """
-    if campaign.source.seekable or "ingest" in campaign.stage_names:
+    if campaign.source.seekable:
+        return campaign
+    if isinstance(campaign.path, ObjectPath) and campaign.execution.scheduler:
+        raise CampaignError(
+            "[source] is compressed, and for a store in a bucket it is unpacked on this machine, "
+            "where workers of [execution] scheduler do not see it; unpack it first, or ingest it "
+            "into a folder"
+        )
+    if "ingest" in campaign.stage_names:
         return campaign
     sections = campaign.to_dict()
     stem = campaign.path.name.removesuffix(".zarr")

@@ -104,7 +104,7 @@ def open_workspace(
     StoreError
         If the projection is damaged.
     """
-    fitted = read_fitted(path) if reduced else None
+    fitted = read_fitted(path) if reduced and _is_reduced(path, digest) else None
     projection = () if fitted is None else tuple(sorted(fitted.digests.items()))
     indexed = stamp(path / INDEX / "index.json").version
     workspace = _open(path, digest, indexed, projection)
@@ -113,6 +113,12 @@ def open_workspace(
         # The next run of the same command looks at the content and says what to do.
         raise SourceError(f"{changed}; the run cannot go on with it")
     return workspace
+
+
+@lru_cache(maxsize=4)
+def _is_reduced(path: Place, digest: str) -> bool:
+    """Whether there will be a fit; asked once per process and campaign, whose plan stays."""
+    return read_plan(path).fit is not None
 
 
 @lru_cache(maxsize=4)
@@ -150,7 +156,7 @@ def rebuild(plan: WrittenPlan) -> Campaign:
         Of a store.
     """
     data: dict[str, Any] = {**plan.campaign, "stage": plan.identity["stage"]}
-    return campaigns.Campaign.from_dict(data, literal=True)
+    return campaigns.Campaign.from_dict(data)
 
 
 def load_projection(campaign: Campaign, path: Place, digests: Mapping[str, str]) -> Projection:

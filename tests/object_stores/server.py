@@ -4,7 +4,8 @@ An S3 server on loopback: moto's, behind a door that counts requests and can be 
 Run as ``python server.py``; the first line of its output is its address. ``/_door`` is the door's
 own: GET gives what went through, by method and kind; POST takes ``{"fail": n, "status": 503}``,
 ``{"lose": n}``, which carries out the next n conditional writes and breaks off the connection,
-``{"hold": n}``, after which receipts wait until more are let through, or ``{"reset": true}``.
+``{"hold": n}``, after which receipts wait until more are let through,
+``{"latency": s}``, which every request takes longer, or ``{"reset": true}``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Door:
         self.app = DomainDispatcherApplication(create_backend_app)
         self.counts: collections.Counter[str] = collections.Counter()
         self.fail, self.status, self.lose, self.hold = 0, 503, 0, sys.maxsize
+        self.latency = 0.0
         self.receipts = 0
         # A real server checks and writes a conditional PUT as one; moto, in two steps.
         self.writing = threading.Lock()
@@ -41,6 +43,7 @@ class Door:
         if environ["PATH_INFO"] == "/_door":
             return self.told(environ, start)
         self.counts[self.kind(environ)] += 1
+        time.sleep(self.latency)
         # The whole body is taken before anything is answered, as real servers do.
         length = int(environ.get("CONTENT_LENGTH") or 0)
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
@@ -92,6 +95,7 @@ class Door:
             self.fail = order.get("fail", self.fail)
             self.lose = order.get("lose", self.lose)
             self.hold = order.get("hold", self.hold)
+            self.latency = order.get("latency", self.latency)
             self.status = order.get("status", self.status)
         body = json.dumps(self.counts).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
