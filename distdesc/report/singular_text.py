@@ -29,9 +29,6 @@ LEAST = {
 }
 """What is listed first, by stage."""
 
-CHAIN = "chain"
-"""What has no point group here: a structure with one periodic direction."""
-
 TIMES = "∞"
 """For the star of linear groups."""
 
@@ -95,7 +92,7 @@ def _census(
 
 def _group(name: str) -> str:
     """Schoenflies symbol as people write it."""
-    return name.replace("*", TIMES) or CHAIN
+    return name.replace("*", TIMES)
 
 
 def _cells(kinds: Mapping[str, int], columns: Sequence[str]) -> list[str]:

@@ -106,9 +106,6 @@ class StructureRow:
 
     def symmetry(self, point: Point, tolerance: float) -> Symmetry:
         """See Row.symmetry."""
-        n_periodic = self.subject.n_periodic
-        if n_periodic == 1:  # screws of any angle: there is no finite group to be found
-            return _none(len(point), "")
         found = find_structure_symmetry(
             point.vectors, point.numbers, self.subject.cell, self.subject.pbc, tolerance
         )

@@ -32,9 +32,8 @@ class ScreenedStructures:
     summary : Summary
         Of these, but with the nulls of the structures as symmetric as they nearly are.
     point_groups : list of str
-        Of molecules about their centroid, and of the operations of layers and crystals; empty for
-        chains, which have one periodic direction. Of the rotations alone where the fingerprint
-        tells mirror images apart.
+        Of molecules about their centroid, and of the operations of chains, layers and crystals.
+        Of the rotations alone where the fingerprint tells mirror images apart.
     symmetry_nulls : ndarray, shape (n,), int32
         Null motions that the symmetry of the environments demands.
     symmetric : ndarray, shape (n,), float64

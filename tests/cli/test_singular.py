@@ -303,9 +303,9 @@ def test_a_figure_without_a_motion_that_is_seen_is_refused(files, capsys):
     assert "/tmp" not in message, "nobody has heard of that store"
 
 
-def test_chains_which_have_no_point_group_are_called_so(files):
+def test_chains_have_the_point_group_of_their_rod_group(files):
     text = call("singular", files / "chain.xyz", *SMALL, "--map", "stack")
-    assert ["chain", "1", "1"] in [line.split() for line in text.splitlines()]
+    assert ["D2h", "1", "1"] in [line.split() for line in text.splitlines()]
 
 
 SCAN = """
