@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+from itertools import islice
+
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from reference.batches import random_rotation
-from reference.families import POINTS
+from reference.families import POINTS, beside, drawn, of_two_triangles
 from reference.structures import batch_of
 
+from distdesc.descriptors.bispectrum import Bispectrum
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.descriptors.radial_spectrum import RadialSpectrum
@@ -18,12 +24,14 @@ from distdesc.singular import structure_row
 from distdesc.singular.analysis import Options, analyse_row
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.motions import RIGID, trivial_motions
+from distdesc.singular.nearest import nearest
 from distdesc.singular.pooled_tuples import pooled_class_rows
 from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import complement
 from distdesc.singular.structure_row import StructureRow
 from distdesc.singular.structure_screen import screen_structures
 from distdesc.singular.whole import Whole
+from distdesc.structures.neighbours import build_environments
 
 BOTH = pytest.mark.parametrize("features", ["sum", "stack"])
 EVERYTHING = Options(flag_ratio=1.0, flag_distance=0.5)
@@ -80,7 +88,9 @@ def test_derivatives_are_those_of_the_features(features, periodic):
 )
 def test_nulls_of_molecules_are_by_symmetry_alone(name, sums, stacks):
     for features, nulls in (("sum", sums), ("stack", stacks)):
-        found = analysed(molecule(name), features, spectrum(4, 6), Options())
+        atoms = molecule(name)
+        atoms.positions += [1.0, -2.0, 3.0]
+        found = analysed(atoms, features, spectrum(4, 6), Options())
         assert found.kind is (Kind.SYMMETRY if nulls else Kind.REGULAR)
         assert counts(found) == ({"symmetry": nulls} if nulls else {})
         assert found.n_nulls == found.symmetry_nulls == nulls
@@ -159,17 +169,53 @@ def test_different_molecules_of_the_same_distances_are_found_where_they_meet(fou
     np.testing.assert_allclose(one, other, atol=1e-9)
     assert found.pair.residual < 1e-12
     assert found.pair.misfit > 1e-3
-    triangles = [
-        spectrum(6, 8, ("H",), 6.0).compute(_environments(end, 6.0)).sum(axis=0) for end in ends
-    ]
-    assert np.linalg.norm(triangles[1] - triangles[0]) > 1e-6 * np.linalg.norm(triangles[0])
+    triangles = spectrum(6, 8, ("H",), 6.0)
+    assert off(*(Atoms("H4", end) for end in ends), triangles) > 1e-6
 
 
-def _environments(positions, radius):
-    batch = batch_of([Atoms(f"H{len(positions)}", positions)])
-    return Whole("sum", batch.cells[0], batch.pbc[0]).environments(
-        StructureRow.of(spectrum(), batch, "sum")[1], radius
-    )
+def total(atoms, descriptor):
+    """Sum of the fingerprints of all atoms, by other means."""
+    environments = build_environments(batch_of([atoms]), 0, len(atoms), descriptor.cutoff)
+    return descriptor.compute(environments).sum(axis=0)
+
+
+def off(one, other, descriptor):
+    """Relative difference of the sums of two structures."""
+    first, second = total(one, descriptor), total(other, descriptor)
+    return np.linalg.norm(first - second) / np.linalg.norm(first)
+
+
+@pytest.mark.parametrize("away", [0.0, 0.02])
+def test_different_clusters_of_the_same_triangles_are_found_where_they_meet(away):
+    descriptor = spectrum(6, 10, ("B",), 4.0)
+    triangles = drawn(np.random.default_rng(2), of_two_triangles)
+    positions = beside(np.random.default_rng(1), np.vstack([np.zeros((1, 3)), triangles]), away)
+    found = analysed(Atoms("B8", positions), "sum", descriptor, Options(flag_ratio=1e-2))
+    assert found.kind is Kind.INCOMPLETENESS
+    assert counts(found) == {"incompleteness": 1}
+    assert "correlations of 3" in found.reason
+    assert found.distance <= away
+    assert found.estimate <= away
+    pair = [Atoms("B8", end.vectors) for end in (found.pair.first, found.pair.second)]
+    assert found.pair.misfit > 0.1
+    assert off(*pair, descriptor) < 1e-13
+    three = Bispectrum(cutoff=4.0, n_max=3, l_max=3, elements=("B",), **POINTS)
+    assert off(*pair, three) > 1e-4
+    stacked = analysed(Atoms("B8", positions), "stack", descriptor, Options(flag_ratio=1e-2))
+    assert stacked.kind is Kind.REGULAR, "whose atoms tell which triangles are theirs"
+
+
+def test_known_clusters_of_the_same_triangles_are_not_singular_themselves(shared_data):
+    path = shared_data / "degenerate" / "boron8_pairs_1300.xyz.gz"
+    if not path.is_file():
+        pytest.skip(f"no degenerate clusters in {path}")
+    with gzip.open(path, "rt") as file:
+        frames = ase.io.read(io.StringIO("".join(islice(file, 60))), ":", format="extxyz")
+    descriptor = spectrum(6, 8, ("B",), 5.0)
+    for one, other in zip(frames[::2], frames[1::2], strict=True):
+        assert off(one, other, descriptor) < 1e-7, "equal to the digits of the file"
+    screened = screen_structures(descriptor, batch_of(frames), "sum")
+    assert screened.kinds == [Kind.REGULAR] * 6
 
 
 def test_what_was_found_does_not_depend_on_the_frame_nor_on_the_order(four):
@@ -239,9 +285,26 @@ def test_an_ion_off_its_site_is_led_back_to_symmetry_and_a_crystal_made_exact(fe
     zincite = bulk("ZnO", "wurtzite", a=3.25, c=5.2, u=0.382)
     zincite.rattle(1e-4, seed=0)
     screened = screen_structures(spectrum(4, 5, ("Zn", "O")), batch_of([zincite]), features)
+    row, point = StructureRow.of(spectrum(4, 5, ("Zn", "O")), batch_of([zincite]), features)
+    exact = row.symmetrised(point, row.symmetry(point, 1e-3)).vectors
+    assert 1e-5 < np.max(np.abs(exact - point.vectors)) < 5e-4
+    assert row.symmetry(point.at(exact), 1e-9).name == "C6v"
     nulls = {"sum": 8, "stack": 6}[features]
     assert screened.summary.n_nulls[0] == screened.symmetry_nulls[0] == nulls
     assert screened.kinds == [Kind.SYMMETRY]
+
+
+def test_a_search_keeps_the_symmetry_of_the_structure_whatever_its_atoms_see():
+    atoms = molecule("H2O")
+    row, point = StructureRow.of(spectrum(), batch_of([atoms]), "stack")
+    there = row.look(point, row.symmetry(point, 1e-3), 1e-3)
+    coordinates = there.point.vectors.ravel()
+    assert there.free.motions(coordinates).shape[1] == 3, "the bonds, each by itself, and the angle"
+    steps = there.free.steps(coordinates, there.singular)
+    assert steps.shape[1] == 2
+    end = nearest(there.free, Bounds(reach=1.5), kicks=2).point
+    symmetry = there.symmetry
+    np.testing.assert_allclose(symmetry.symmetrised(end.vectors), end.vectors, atol=1e-10)
 
 
 @BOTH
