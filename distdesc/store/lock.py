@@ -14,7 +14,7 @@ from pathlib import Path
 
 from distdesc.errors import StoreError
 from distdesc.place import Place
-from distdesc.store import storage
+from distdesc.store import leases, storage
 from distdesc.store.containment import check_links
 from distdesc.store.local import PARTIAL
 from distdesc.store.objects import parsed
@@ -68,7 +68,7 @@ class ClientLock:
         if time.monotonic() - self._beat > STALE_AFTER / 20:
             self._beat = time.monotonic()
             with suppress(FileNotFoundError):
-                if not storage.touch(self.file, self.mine):
+                if not leases.touch(self.file, self.mine):
                     raise StoreError(
                         f"another client works on the store by now ({_holder(self.file)}): it "
                         f"took this one, which was stopped for long, for dead"
@@ -192,7 +192,7 @@ def _take_over(file: Place, me: bytes) -> bool:
         _take_away(file)
         return False
     with suppress(FileNotFoundError):
-        return storage.swap(file, me, lambda: _holder(file) is None)
+        return leases.swap(file, me, lambda: _holder(file) is None)
     return False
 
 
@@ -215,7 +215,7 @@ def _take_away(file: Path) -> None:
 def _holder(file: Place) -> str | None:
     """Who holds the lock and is alive, or None."""
     try:
-        text, age = storage.aged(file)
+        text, age = leases.aged(file)
         data = parsed(text)
         data.pop(TOKEN, None)
         host, pid = str(data["host"]), int(data["pid"])

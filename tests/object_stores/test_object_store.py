@@ -26,6 +26,7 @@ from distdesc.place import ObjectPath, place
 from distdesc.report.reader import open_run
 from distdesc.store import storage
 from distdesc.store.cache import local_copy
+from distdesc.store.leases import swap
 from distdesc.store.lock import LOCK, STALE_AFTER, client_lock
 from distdesc.store.receipts import done_shards, receipt_path
 from distdesc.structures.structure_store import StructureStore
@@ -247,10 +248,10 @@ def test_of_two_that_find_the_same_dead_client_one_follows_it(bucket):
 
     def late() -> bool:
         """The other was faster, after this one had looked."""
-        assert storage.swap(file, b"faster", lambda: True)
+        assert swap(file, b"faster", lambda: True)
         return True
 
-    assert not storage.swap(file, b"slower", late)
+    assert not swap(file, b"slower", late)
     assert storage.read(file) == b"faster"
 
 
