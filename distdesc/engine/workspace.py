@@ -156,7 +156,7 @@ def rebuild(plan: WrittenPlan) -> Campaign:
         Of a store.
     """
     data: dict[str, Any] = {**plan.campaign, "stage": plan.identity["stage"]}
-    return campaigns.Campaign.from_dict(data)
+    return campaigns.Campaign.from_dict(data, literal=True)
 
 
 def load_projection(campaign: Campaign, path: Place, digests: Mapping[str, str]) -> Projection:
