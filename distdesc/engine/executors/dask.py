@@ -18,9 +18,10 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
 from distributed.comm import CommClosedError
 
+from distdesc.engine.executors.connecting import connect
 from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
 from distdesc.engine.executors.performance import PerformanceReport
-from distdesc.engine.executors.security import TEMPORARY, address_of, security_of
+from distdesc.engine.executors.security import security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.executors.starting import (
     ctrl_c_for_the_client_alone,
@@ -28,7 +29,7 @@ from distdesc.engine.executors.starting import (
     no_word_about_ports,
 )
 from distdesc.engine.plan import Task
-from distdesc.errors import CampaignError, RunError
+from distdesc.errors import RunError
 from distdesc.monitor.reporting import Follower, Telling
 from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
@@ -81,7 +82,7 @@ class DaskExecutor:
         self._settings = dask.config.set(SETTINGS)
         logging.getLogger("distributed").setLevel(logging.WARNING)
         if self.execution.scheduler:
-            self._client = _connect(self.execution.scheduler, self.execution.tls)
+            self._client = connect(self.execution.scheduler, self.execution.tls)
         else:
             security = security_of(self.execution.tls)
             with ctrl_c_for_the_client_alone(), no_word_about_ports():
@@ -295,16 +296,3 @@ def _try(attempt: Attempt, task: Task, seconds: float, campaign: str) -> Receipt
 def _nowhere() -> TextIO:
     """Take a traceback that would run to pages; open as long as the process."""
     return open(os.devnull, "w")
-
-
-def _connect(scheduler: str, tls: str) -> Client:
-    if tls == TEMPORARY:
-        raise CampaignError(
-            "[execution] tls must be the folder of the certificates that the scheduler trusts, got "
-            '"temporary", which is for workers on this machine'
-        )
-    security = security_of(tls, ("client",))
-    try:
-        return Client(address_of(scheduler, security), security=security, timeout="60s")
-    except (OSError, TimeoutError) as error:
-        raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
