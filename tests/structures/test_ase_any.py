@@ -136,6 +136,7 @@ _atom_site_occupancy
     [
         ("Fe1 Fe 0 0 0 0.94\nO1 O 0.5 0.5 0.5 1.0\n", "Fe 0.94"),
         ("M1 Au 0 0 0 0.5\nM2 Cu 0 0 0 0.5\n", "Au 0.5, Cu 0.5"),
+        ("M1 Au 0 0 0 1.0\nM2 Cu 0 0 0 1.0\n", "Au 1, Cu 1"),
     ],
 )
 def test_a_partly_occupied_site_is_not_taken_for_an_atom_unless_asked_for(tmp_path, sites, shares):
