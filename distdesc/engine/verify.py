@@ -21,7 +21,7 @@ from distdesc.engine.workspace import Workspace, open_workspace, version_differe
 from distdesc.errors import SourceError, StoreError
 from distdesc.place import Place
 from distdesc.schema import ArraySpec
-from distdesc.store.audit import object_fault
+from distdesc.store.audit import Sizes, listed_sizes, object_fault
 from distdesc.store.fits import GROUP, read_fitted, read_projection
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_rows
@@ -130,11 +130,12 @@ def verify(
     faults = list(frame)
     objects = size = done = 0
     for stage_plan in plans:
+        sizes = listed_sizes(path, stage_plan.specs, stage_plan.layout.n_shards)
         for shard in sorted(done_shards(path, stage_plan.layout.stage)):
             done += 1
             receipt, fault = _receipt(path, stage_plan.layout.stage, shard, plan.digest)
             if receipt is not None:
-                faults += _shard_faults(path, stage_plan, receipt)
+                faults += _shard_faults(path, stage_plan, receipt, sizes)
                 objects += len(receipt.objects)
                 size += sum(n for n, _ in receipt.objects.values())
             elif fault is not None:
@@ -235,13 +236,15 @@ def _receipt(
     return receipt, None
 
 
-def _shard_faults(path: Place, plan: StagePlan, receipt: Receipt) -> list[Fault]:
+def _shard_faults(
+    path: Place, plan: StagePlan, receipt: Receipt, sizes: Sizes | None
+) -> list[Fault]:
     """Objects as stored, then values as decoded."""
     # Opened anew for each shard, so that nothing is answered from a cache.
     reader = RowReader(path)
     faults = []
     for spec in plan.specs:
-        what = object_fault(path, spec, receipt, content=True) or _value_fault(
+        what = object_fault(path, spec, receipt, True, sizes) or _value_fault(
             reader, plan, spec, receipt
         )
         if what is not None:
