@@ -182,7 +182,7 @@ def test_molecules_are_followed_to_their_singular_points_as_well():
     assert found["kind"].tolist()[:2] == [KINDS[Kind.SYMMETRY]] * 2
     assert seen["d_est"][0] == found["d_est"][0] == pytest.approx(found["distance"][0], rel=0.1)
     assert np.isnan(found["distance"][1])
-    assert found["point_group"].tolist() == ["Cs", "Td", ""]
+    assert found["point_group"].tolist() == ["Cs", "Td", "Cs"]
     assert found["point_group_there"][0] == "C2v"
     assert found["null_counts"][0, KINDS[Kind.SYMMETRY]] == 1
     assert found["n_atoms"].tolist() == [3, 5, 2]
