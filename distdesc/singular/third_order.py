@@ -13,7 +13,7 @@ from distdesc.singular.sight import INDEPENDENT, Sight
 STEP = 3e-4
 """In Å: of second differences of the Jacobian; their errors are then about 1e-6 and 1e-9."""
 
-TURNED = 5e-8
+TURNED = 1e-6
 """Smallest change of the response to a null motion, relative to the largest, that is one."""
 
 NOTHING = 1e-4
