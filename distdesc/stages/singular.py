@@ -37,7 +37,7 @@ from distdesc.structures.source import Source, Structures
 
 CHOICES = {"map": ("env", "sum", "stack"), "keep": ("summary", "full")}
 
-ROW_SECONDS = {"env": (1e-3, 2e-2), "sum": (2e-2, 4e-1), "stack": (3e-2, 1e-1)}
+ROW_SECONDS = {"env": (1e-3, 2e-2), "sum": (1e-1, 5e-1), "stack": (3e-2, 2e-1)}
 """
 Of an environment, or of a structure of some twenty atoms; the second if the flagged are analysed.
 """
