@@ -2,7 +2,7 @@
 Memory and time of client and scheduler against the number of shards, which compute nothing.
 
     python benchmarks/many_shards.py [--tasks 1000,10000] [--receipts 1000,10000] \
-        [--plans 1000,10000,100000,1000000] [--figure FILE]
+        [--plans 1000,10000,100000,1000000] [--figure FILE] [--drawn FILE]
 
 Three things are real, each measured in a fresh process: a client that indexes, plans and lays out a
 store of so many shards (of one atom each); the scheduler, a process of its own, and the client's
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -206,16 +207,29 @@ def draw(found: dict[str, dict[int, list[float]]], file: str) -> None:
     figure.savefig(file, dpi=160)
 
 
+def printed(text: str) -> dict[str, dict[int, list[float]]]:
+    """What was printed, as it was found."""
+    found: dict[str, dict[int, list[float]]] = {}
+    pattern = r" *(\d+) (\w+) +([\d.]+) s .* ([-\d.]+) MiB .*shard(?:, scheduler ([-\d.]+) MiB)?"
+    for n, name, *values in re.findall(pattern, text):
+        found.setdefault(name, {})[int(n)] = [float(v) for v in values if v]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--plans", default="1000,10000,100000,1000000")
     parser.add_argument("--receipts", default="1000,10000")
     parser.add_argument("--tasks", default="1000,10000")
     parser.add_argument("--figure", help="file for the curve")
+    parser.add_argument("--drawn", help="file of what earlier runs printed, to draw it only")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child[0], Path(options.child[1]), int(options.child[2]))
+        return
+    if options.drawn:
+        draw(printed(Path(options.drawn).read_text()), options.figure)
         return
     found: dict[str, dict[int, list[float]]] = {}
 
