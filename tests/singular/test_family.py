@@ -32,6 +32,15 @@ TRIANGLES = np.array([
 """A scalene triangle, the same on the other side, turned, and one on their axis: rational."""
 
 
+CHAIN = np.array([
+    [0.6056087288896228, 0.70903862662735, 0.5653390026290658],
+    [0.4888936865727948, -0.6998817632773549, -0.678420500214674],
+    [-0.5582236340869523, 0.5654367535811778, -0.7468423839719136],
+    [-0.7207126652391413, -0.5643838491789248, 0.5925791250123776],
+])  # fmt: skip
+"""Four at one distance, three of their products one after the other the same: two null motions."""
+
+
 def seen_at(vectors, descriptor=None):
     sight = Sight(descriptor or spectrum(4, 8), hydrogens(vectors))
     found = sight.singular(vectors.ravel())
@@ -132,6 +141,18 @@ def test_of_several_nulls_it_does_not_matter_which_are_given(angle):
     c, s = np.cos(angle), np.sin(angle)
     pair, _ = pair_beside(sight, nulls @ np.array([[c, -s], [s, c]]))
     verify(pair)
+
+
+def test_a_pair_may_come_apart_along_a_mixture_of_null_motions_only():
+    sight, nulls = seen_at(CHAIN, spectrum(4, 6, cutoff=4.0))
+    assert nulls.shape[1] == 2
+    nulls = np.linalg.qr(nulls @ nulls[:2].T)[0]  # the same ones on any machine
+    c, s = np.cos(0.1), np.sin(0.1)
+    nulls = nulls * np.sign(nulls[[0, 1], [0, 1]]) @ np.array([[c, -s], [s, c]])
+    assert [find_pair(sight, motion) for motion in nulls.T] == [None, None]
+    pair, said = pair_beside(sight, nulls)
+    verify(pair)
+    assert said == ""
 
 
 def test_a_pair_of_one_basis_only_is_none():
