@@ -42,12 +42,15 @@ OWNERS = {
     "dask": [
         "engine/executors/dask.py",
         "engine/executors/cluster.py",
+        "engine/executors/examination.py",
         "report/reader.py",
         "report/lazy.py",
     ],
     "distributed": [
         "engine/executors/dask.py",
         "engine/executors/cluster.py",
+        "engine/executors/connecting.py",
+        "engine/executors/examination.py",
         "engine/executors/graceful.py",
         "engine/executors/performance.py",
         "engine/executors/security.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import distdesc
-from distdesc.cli import campaigns, cluster, decoding, inspection, singular
+from distdesc.cli import campaigns, cluster, decoding, doctor, inspection, singular
 from distdesc.cli.errors import exit_on_errors
 
 HELP = """
@@ -32,6 +32,7 @@ the same command is given again.
 \b
 Exit codes:
   0    done
+  1    doctor found something wrong
   2    the command line or the job file is wrong
   3    the input cannot be read
   4    the store is damaged, or belongs to another campaign, input or version
@@ -64,6 +65,7 @@ for command in (
     cluster.scheduler,
     cluster.worker,
     cluster.certs,
+    doctor.doctor,
 ):
     cli.add_command(command)
 

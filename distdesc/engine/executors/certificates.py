@@ -87,6 +87,32 @@ def needed(folder: Path, roles: Sequence[str]) -> dict[str, tuple[Path, Path]]:
     return found
 
 
+def days_left(folder: Path) -> dict[str, float]:
+    """
+    Days until the certificates in a folder are valid no more; none without the library for it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        With the certificates of some roles.
+
+    Returns
+    -------
+    dict of str to float
+        By file name.
+    """
+    try:
+        from cryptography import x509
+    except ImportError:
+        return {}
+    found = {}
+    for file in (certificate(folder, role) for role in (AUTHORITY, *ROLES)):
+        if file.is_file():
+            until = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+            found[file.name] = (until - datetime.now(UTC)) / timedelta(days=1)
+    return found
+
+
 def make_certificates(folder: Path, hosts: Sequence[str] = (), days: int = 365) -> list[Path]:
     """
     Make an authority, and a key with a certificate of it for each role.
