@@ -105,6 +105,8 @@ def run(
         limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
         ledger = Ledger(limit, tally=tally_of(path, plan))
         missing = missing_shards(path, plan.digest, plans, ledger, tell, share)
+        if ledger.tally is not None:
+            ledger.tally.expect(missing)
         if any(map(len, missing.values())) or not is_fitted(path, plan):
             tell(Announced("compiling kernels, or loading them from the cache"))
             for stage in rebuild(plan).stages:

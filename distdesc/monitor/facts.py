@@ -226,8 +226,8 @@ class CampaignFacts:
     question : str
         The campaign's question.
     state : str
-        ``"running"``, ``"complete"``, ``"stopped"``; or ``"silent"``, if a client has the store but
-        long nothing has come of it.
+        ``"running"``, ``"complete"``, ``"stopped"``; ``"share done"``, if other clients have the
+        other shards; or ``"silent"``, if a client has the store but long nothing has come of it.
     began, now : float
         Unix times: when this run was begun, and of these facts.
     structures : int

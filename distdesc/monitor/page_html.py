@@ -11,7 +11,7 @@ from distdesc.monitor.facts import PARTS, CampaignFacts, Rate, StageFacts, Worke
 from distdesc.monitor.page_style import COLOURS, LABELS, PART_COLOURS
 from distdesc.monitor.words import duration, per_second
 
-STATE_COLOURS = {"running": "#2f7ed8", "complete": "#43a878"}
+STATE_COLOURS = {"running": "#2f7ed8", "complete": "#43a878", "share done": "#43a878"}
 MOST_WORKERS = 8
 MOST_PROBLEMS = 12
 GIB = 2**30

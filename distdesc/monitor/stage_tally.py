@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +123,18 @@ class StageTally:
         self.by_state[state] += 1
         self.states[shard] = state
         return True
+
+    def expect(self, shards: Sequence[int]) -> None:
+        """
+        Leave the other shards to other clients: they are not waited for.
+
+        Parameters
+        ----------
+        shards : sequence of int
+            That this run computes.
+        """
+        self.n_left = len(shards)
+        self.cost_left = float(self.costs[np.asarray(shards, np.int64)].sum(dtype=np.float64))
 
     def rows_of(self, shard: int) -> int:
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappush, heappushpop, nlargest
 
 from distdesc.monitor.cells import CELLS, DONE, FAILED, QUARANTINED, WAITING, shard_map
@@ -78,7 +78,22 @@ class Tally:
         now : float
             Unix time.
         """
-        self.state, self.ended = ("complete" if self.is_complete else "stopped"), now
+        over = all(s.n_left == 0 and not s.by_state[FAILED] for s in self.stages.values())
+        self.state = "complete" if self.is_complete else "share done" if over else "stopped"
+        self.ended = now
+
+    def expect(self, missing: Mapping[str, Sequence[int]]) -> None:
+        """
+        Leave the shards that are not named to other clients: they are not waited for.
+
+        Parameters
+        ----------
+        missing : mapping of str to sequence of int
+            Shards that this run computes, by stage.
+        """
+        for stage, shards in missing.items():
+            if stage in self.stages:
+                self.stages[stage].expect(shards)
 
     @property
     def is_complete(self) -> bool:

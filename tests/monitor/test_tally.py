@@ -171,3 +171,17 @@ def test_facts_are_json(make_tally, make_receipt):
     tally.add(make_receipt(0, quarantined=((1, "x"),)), 1001.0)
     facts = tally.facts(1003.0, [running(1)])
     assert json.loads(json.dumps(facts.to_dict()))["shards"]["done"] == 1
+
+
+def test_shards_of_other_clients_are_not_waited_for(make_tally, make_receipt):
+    tally = make_tally(8)
+    tally.expect({"fingerprint": [1, 3, 5, 7]})
+    for k, shard in enumerate((1, 3, 5)):
+        tally.add(make_receipt(shard), 1002.0 + 2 * k)
+    facts = tally.facts(1006.0)
+    assert facts.shards.waiting == 5
+    assert facts.time_left is not None
+    assert facts.time_left.seconds == pytest.approx(2.0, rel=0.01)
+    tally.add(make_receipt(7), 1008.0)
+    tally.end(1008.0)
+    assert tally.facts(1009.0).state == "share done"
