@@ -144,7 +144,6 @@ class Campaign:
         reduction = _reduction(data["reduction"], descriptor) if "reduction" in data else None
         stages = tuple(_stage(s, descriptor, reduction) for s in _tables(data["stage"], "stage"))
         store = _options(StoreOptions, "store", data["store"])
-        _check_place(store)
         execution = _options(Execution, "execution", data.get("execution", {}))
         limits = _options(Limits, "limits", data.get("limits", {}))
         question = str(data.get("question", ""))
@@ -211,13 +210,6 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _check_place(store: StoreOptions) -> None:
-    try:
-        place(store.path)
-    except CampaignError as error:
-        raise CampaignError(f"[store] {error}") from error
 
 
 def _reduction(data: Any, descriptor: Descriptor | None) -> Reduction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distdesc.errors import CampaignError
+from distdesc.place import place
 
 ISOLATION = ("after_crash", "always", "never")
 """When a shard is computed in a process of its own."""
@@ -18,7 +19,8 @@ class StoreOptions:
     Parameters
     ----------
     path : str
-        Folder of the store, relative to the current directory; by custom it ends in ``.zarr``.
+        Folder of the store, relative to the current directory, or ``s3://bucket/name``; by
+        custom it ends in ``.zarr``. Credentials for a bucket are in the environment.
     shard_rows : int
         Rows of a shard, the unit of work and of writing; 0 chooses about 32 MiB.
     chunk_rows : int
@@ -34,6 +36,7 @@ class StoreOptions:
     sync: bool = True
 
     def __post_init__(self) -> None:
+        place(self.path)
         for name in ("shard_rows", "chunk_rows"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
