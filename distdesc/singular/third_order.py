@@ -90,7 +90,7 @@ class ThirdOrder:
         """
         Whether there are no pairs next to the point: no middle makes up for c.
 
-        That is proved by a combination of features in which C has one sign for all middles, up to
+        The sign of it is a combination of features in which C has one sign for all middles, up to
         `FARTHEST`: that of c itself, or what of c no ``Q(w, w)`` has a part along.
         """
         if self.free or not self.alone:
