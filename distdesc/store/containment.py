@@ -84,43 +84,52 @@ class ContainedStore(LocalStore):
         Whether nothing can be written.
     """
 
-    async def get(self, key: str, *rest: Any, **options: Any) -> Buffer | None:  # noqa: D102
+    async def get(self, key: str, *rest: Any, **options: Any) -> Buffer | None:
+        """See LocalStore.get."""
         self._check(key)
         return await super().get(key, *rest, **options)
 
-    def get_sync(self, key: str, **options: Any) -> Buffer | None:  # noqa: D102
+    def get_sync(self, key: str, **options: Any) -> Buffer | None:
+        """See LocalStore.get_sync."""
         self._check(key)
         return super().get_sync(key, **options)
 
-    async def get_partial_values(  # noqa: D102
+    async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
+        """See LocalStore.get_partial_values."""
         ranges = list(key_ranges)
         for key, _ in ranges:
             self._check(key)
         return await super().get_partial_values(prototype, ranges)
 
-    async def set(self, key: str, value: Buffer) -> None:  # noqa: D102
+    async def set(self, key: str, value: Buffer) -> None:
+        """See LocalStore.set."""
         self._check(key)
         await super().set(key, value)
 
-    async def set_if_not_exists(self, key: str, value: Buffer) -> None:  # noqa: D102
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """See LocalStore.set_if_not_exists."""
         self._check(key)
         await super().set_if_not_exists(key, value)
 
-    def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """See LocalStore.set_sync."""
         self._check(key)
         super().set_sync(key, value)
 
-    async def delete(self, key: str) -> None:  # noqa: D102
+    async def delete(self, key: str) -> None:
+        """See LocalStore.delete."""
         self._check(key)
         await super().delete(key)
 
-    def delete_sync(self, key: str) -> None:  # noqa: D102
+    def delete_sync(self, key: str) -> None:
+        """See LocalStore.delete_sync."""
         self._check(key)
         super().delete_sync(key)
 
-    async def delete_dir(self, prefix: str) -> None:  # noqa: D102
+    async def delete_dir(self, prefix: str) -> None:
+        """See LocalStore.delete_dir."""
         self._check(prefix)
         await super().delete_dir(prefix)
 
