@@ -19,8 +19,10 @@ from support import contents
 from distdesc.campaign import Campaign
 from distdesc.cli import cli, main
 from distdesc.engine.events import Announced, ShardFinished
-from distdesc.engine.run import run
+from distdesc.engine.run import run, stage_plans
+from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
+from distdesc.engine.versions import versions
 from distdesc.errors import CampaignError, RunError, SourceError, StoreError
 from distdesc.place import ObjectPath, place
 from distdesc.report.reader import open_run
@@ -28,7 +30,8 @@ from distdesc.store import storage
 from distdesc.store.cache import local_copy
 from distdesc.store.leases import swap
 from distdesc.store.lock import LOCK, STALE_AFTER, client_lock
-from distdesc.store.receipts import done_shards, receipt_path
+from distdesc.store.receipts import done_shards, read_receipt, receipt_path
+from distdesc.store.written import read_plan
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.structure_store import StructureStore
 
@@ -171,6 +174,27 @@ def test_of_many_that_create_an_object_exactly_one_wins(bucket):
         wins = list(pool.map(lambda k: storage.create(file, bytes([k]) * 1000), range(16)))
     assert sum(wins) == 1
     assert storage.read(file) == bytes([wins.index(True)]) * 1000
+
+
+def test_of_two_attempts_of_a_shard_the_first_has_the_receipt(store, server, finished, fetched):
+    storage.delete(receipt_path(store, "fingerprint", 3))
+    plan = read_plan(store)
+    task = stage_plans(store, plan)[0].task(3)
+    # Both have computed and written before either's receipt gets through.
+    server.tell(reset=True)
+    server.tell(hold=0)
+    with ThreadPoolExecutor(2) as pool:
+        attempts = [pool.submit(run_task, store, plan.digest, versions(), task) for _ in range(2)]
+        for _ in range(1200):
+            if server.counts().get("PUT if", 0) == 2:
+                break
+            time.sleep(0.05)
+        server.tell(reset=True)
+        receipts = [attempt.result() for attempt in attempts]
+    assert receipts[0] != receipts[1]
+    assert receipts[0].digests == receipts[1].digests
+    assert read_receipt(store, "fingerprint", 3) in receipts
+    assert contents(fetched(store)) == contents(finished)
 
 
 def test_who_wins_is_known_although_the_answer_is_lost(bucket, server):
