@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,17 +124,17 @@ class StageTally:
         self.states[shard] = state
         return True
 
-    def expect(self, shards: Sequence[int]) -> None:
+    def expect(self, shards: NDArray[np.int64]) -> None:
         """
         Leave the other shards to other clients: they are not waited for.
 
         Parameters
         ----------
-        shards : sequence of int
+        shards : ndarray of int64
             That this run computes.
         """
         self.n_left = len(shards)
-        self.cost_left = float(self.costs[np.asarray(shards, np.int64)].sum(dtype=np.float64))
+        self.cost_left = float(self.costs[shards].sum(dtype=np.float64))
 
     def rows_of(self, shard: int) -> int:
         """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from heapq import heappush, heappushpop, nlargest
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distdesc.monitor.cells import CELLS, DONE, FAILED, QUARANTINED, WAITING, shard_map
 from distdesc.monitor.facts import (
@@ -82,13 +85,13 @@ class Tally:
         self.state = "complete" if self.is_complete else "share done" if over else "stopped"
         self.ended = now
 
-    def expect(self, missing: Mapping[str, Sequence[int]]) -> None:
+    def expect(self, missing: Mapping[str, NDArray[np.int64]]) -> None:
         """
         Leave the shards that are not named to other clients: they are not waited for.
 
         Parameters
         ----------
-        missing : mapping of str to sequence of int
+        missing : mapping of str to ndarray of int64
             Shards that this run computes, by stage.
         """
         for stage, shards in missing.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pytest
 from distributed.protocol import dumps, loads
 
@@ -175,7 +176,7 @@ def test_facts_are_json(make_tally, make_receipt):
 
 def test_shards_of_other_clients_are_not_waited_for(make_tally, make_receipt):
     tally = make_tally(8)
-    tally.expect({"fingerprint": [1, 3, 5, 7]})
+    tally.expect({"fingerprint": np.array([1, 3, 5, 7])})
     for k, shard in enumerate((1, 3, 5)):
         tally.add(make_receipt(shard), 1002.0 + 2 * k)
     facts = tally.facts(1006.0)
