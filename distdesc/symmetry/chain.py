@@ -6,15 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
-from distdesc.symmetry._crystal_kernels import find_space_operations
-from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.finder import TOLERANCE
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.lattice import complete_cell
 from distdesc.symmetry.names import point_group_name
+from distdesc.symmetry.space_group import Candidates, space_group
 
 LINEAR = {1: "C*v", 2: "D*h"}
 """Names of chains of atoms on one line, by the directions of the line that are alike."""
+
+LAST = np.array([False, False, True])
+"""Periodic directions, once the lattice vector is the last."""
 
 
 def find_chain_symmetry(
@@ -65,28 +67,37 @@ def find_chain_symmetry(
             f"a chain needs an atom, and one periodic direction, got {len(positions)} atoms, "
             f"{int(np.sum(periodic))} directions"
         )
-    along = int(np.flatnonzero(periodic)[0])
-    length = float(np.linalg.norm(cell[along]))
+    length = float(np.linalg.norm(cell[periodic]))
     if length < tolerance:
         raise CampaignError(f"the lattice vector of a chain must have a length, got {length} Å")
-    frame = complete_cell(cell, periodic)[[*np.flatnonzero(~periodic), along]]
+    frame = complete_cell(cell, periodic)[np.argsort(periodic, kind="stable")]
+    basis = frame / np.linalg.norm(frame, axis=1)[:, None]
     scaled = np.array(np.linalg.solve(frame.T, np.asarray(positions).T).T, dtype=np.float64)
     scaled[:, :2] -= np.mean(scaled[:, :2], axis=0)
     kinds = np.ascontiguousarray(numbers, dtype=np.int64)
-    planar, slack = _planar(scaled[:, :2], kinds, tolerance)
-    lattice = np.zeros((2 * len(planar), 3, 3))
-    lattice[:, :2, :2] = np.repeat(planar, 2, axis=0)
-    lattice[::2, 2, 2], lattice[1::2, 2, 2] = 1.0, -1.0
-    labels, permutations = _operations(scaled, frame, kinds, lattice, tolerance, slack)
+    lattice, slack = _lattice(scaled[:, :2], kinds, tolerance)
+    turned, exact = basis.T @ lattice @ basis, np.zeros(len(lattice))
+    candidates = Candidates(lattice, turned, exact, lambda: _products(lattice, slack))
+    labels, permutations = space_group(scaled, frame, LAST, kinds, candidates, tolerance)
     used = np.unique(labels)
     if slack:
         lattice[used, :2, :2] = _exact(lattice[used, :2, :2])
-    basis = frame / np.linalg.norm(frame, axis=1)[:, None]
-    turned = basis.T @ lattice @ basis
+        turned = basis.T @ lattice @ basis
     name = point_group_name(turned[used]) if slack else LINEAR[len(np.unique(lattice[used, 2, 2]))]
     return Symmetry(
         turned[labels], permutations, np.arange(len(kinds)), name, periodic=True, axis=basis[2]
     )
+
+
+def _lattice(
+    places: NDArray[np.float64], kinds: NDArray[np.int64], tolerance: float
+) -> tuple[NDArray[np.float64], float]:
+    """Operations to try, each with the axis as it is and turned over, and how unsure they are."""
+    planar, slack = _planar(places, kinds, tolerance)
+    lattice = np.zeros((2 * len(planar), 3, 3))
+    lattice[:, :2, :2] = np.repeat(planar, 2, axis=0)
+    lattice[::2, 2, 2], lattice[1::2, 2, 2] = 1.0, -1.0
+    return lattice, slack
 
 
 def _planar(
@@ -112,34 +123,6 @@ def _planar(
             if all(np.linalg.norm(matrix - other) > slack for other in found):
                 found.append(matrix)
     return np.array(found), slack
-
-
-def _operations(
-    scaled: NDArray[np.float64],
-    frame: NDArray[np.float64],
-    kinds: NDArray[np.int64],
-    lattice: NDArray[np.float64],
-    tolerance: float,
-    slack: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the operations, and with which permutations, the chain has."""
-    species, counts = np.unique(kinds, return_counts=True)
-    reference = int(np.argmax(kinds == species[np.argmin(counts)]))
-    most, n = len(lattice) * int(np.min(counts)) + 1, len(kinds)
-    labels, permutations = np.empty(most, np.int64), np.empty((most, n), np.int64)
-    ways, errors = np.empty((most, n, 3)), np.empty(most)
-    k = find_space_operations(
-        np.ascontiguousarray(scaled), np.ascontiguousarray(frame), np.array([False, False, True]),
-        kinds, reference, lattice, tolerance, labels, permutations, ways, errors,
-    )  # fmt: skip
-    labels, permutations, ways, errors = labels[:k], permutations[:k], ways[:k], errors[:k]
-    basis = frame / np.linalg.norm(frame, axis=1)[:, None]
-    turned = ways @ (basis.T @ lattice @ basis)[labels]
-    table = group_table(
-        permutations, labels, _products(lattice, slack), (reference, reference), whole=False
-    )
-    inside = choose_group(turned, errors, table, tolerance)
-    return labels[inside], permutations[inside]
 
 
 def _products(lattice: NDArray[np.float64], slack: float) -> NDArray[np.int32]:

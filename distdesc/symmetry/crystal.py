@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
-from distdesc.symmetry._crystal_kernels import find_space_operations
 from distdesc.symmetry.chain import find_chain_symmetry
-from distdesc.symmetry.closure import choose_group, group_table
 from distdesc.symmetry.finder import TOLERANCE, find_symmetry
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.lattice import (
@@ -18,6 +16,7 @@ from distdesc.symmetry.lattice import (
     lattice_products,
 )
 from distdesc.symmetry.names import point_group_name
+from distdesc.symmetry.space_group import Candidates, space_group
 
 
 def find_structure_symmetry(
@@ -107,24 +106,11 @@ def find_crystal_symmetry(
     if abs(np.linalg.det(frame)) < tolerance:
         raise CampaignError(f"cell must have a volume, in Å³, got {np.linalg.det(frame)}")
     kinds = np.ascontiguousarray(numbers, dtype=np.int64)
-    species, counts = np.unique(kinds, return_counts=True)
-    reference = int(np.argmax(kinds == species[np.argmin(counts)]))
-    scaled = np.ascontiguousarray(np.linalg.solve(frame.T, np.asarray(positions).T).T)
+    scaled = np.asarray(np.linalg.solve(frame.T, np.asarray(positions).T).T, dtype=np.float64)
     lattice, misfits = lattice_operations(frame, periodic, tolerance)
-    most, n = len(lattice) * int(np.min(counts)) + 1, len(kinds)
-    labels, permutations = np.empty(most, np.int64), np.empty((most, n), np.int64)
-    ways, errors = np.empty((most, n, 3)), np.empty(most)
-    k = find_space_operations(
-        scaled, frame, periodic, kinds, reference, np.ascontiguousarray(lattice), tolerance,
-        labels, permutations, ways, errors,
-    )  # fmt: skip
-    labels, permutations, ways, errors = labels[:k], permutations[:k], ways[:k], errors[:k]
-    if k > 1:
-        turned = ways @ cartesian_operations(lattice, frame)[labels]
-        products = lattice_products(lattice)
-        table = group_table(permutations, labels, products, (reference, reference), whole=False)
-        inside = choose_group(turned, errors + misfits[labels], table, tolerance)
-        labels, permutations = labels[inside], permutations[inside]
+    cartesian = cartesian_operations(lattice, frame)
+    candidates = Candidates(lattice, cartesian, misfits, lambda: lattice_products(lattice))
+    labels, permutations = space_group(scaled, frame, periodic, kinds, candidates, tolerance)
     operations = cartesian_operations(lattice[labels], frame)
     name = point_group_name(operations[np.unique(labels, return_index=True)[1]])
     return Symmetry(operations, permutations, np.arange(len(kinds)), name, periodic=True)
