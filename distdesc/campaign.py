@@ -129,50 +129,40 @@ class Campaign:
         CampaignError
             If it is not a campaign; the message names section and key.
         """
-        unknown = [k for k in data if k not in _SECTIONS]
-        if unknown:
-            raise CampaignError(f"[{unknown[0]}] is unknown; sections: {', '.join(_SECTIONS)}")
-        for section in ("source", "stage", "store"):
-            if section not in data:
-                raise CampaignError(f"[{section}] is missing")
+        _check_sections(data)
         data = data if literal else expanded(data)
         where = anchored(data["source"], base or Path.cwd())
         source = registry.build(SOURCES, "source", where)
-        descriptor = None
+        descriptor = reduction = None
         if "descriptor" in data:
             descriptor = registry.build(DESCRIPTORS, "descriptor", data["descriptor"])
-        reduction = _reduction(data["reduction"], descriptor) if "reduction" in data else None
-        stages = tuple(_stage(s, descriptor, reduction) for s in _tables(data["stage"], "stage"))
-        store = _options(StoreOptions, "store", data["store"])
-        execution = _options(Execution, "execution", data.get("execution", {}))
-        limits = _options(Limits, "limits", data.get("limits", {}))
-        question = str(data.get("question", ""))
-        sections: dict[str, Any] = {
-            "question": question,
-            "source": registry.describe(where["name"], source),
-            **(
-                {"descriptor": registry.describe(data["descriptor"]["name"], descriptor)}
-                if descriptor is not None
-                else {}
-            ),
-            **(
-                {"reduction": registry.describe(data["reduction"]["name"], reduction)}
-                if reduction is not None
-                else {}
-            ),
-            "stage": [
-                described(s["name"], stage)
-                for s, stage in zip(_tables(data["stage"], "stage"), stages, strict=True)
-            ],
-            "store": asdict(store),
-            "execution": asdict(execution),
-            "limits": asdict(limits),
-        }
-        names = [s["name"] for s in sections["stage"]]
+        if "reduction" in data:
+            reduction = _reduction(data["reduction"], descriptor)
+        tables = _tables(data["stage"], "stage")
+        stages = tuple(_stage(table, descriptor, reduction) for table in tables)
+        names = [table["name"] for table in tables]
         if len(set(names)) < len(names):
             raise CampaignError(f"[[stage]] names must differ, got {', '.join(names)}")
         if reduction is not None and not any(hasattr(s, "reduction") for s in stages):
             raise CampaignError(f"[reduction] is of no use to stage {', '.join(names)}")
+        store = _options(StoreOptions, "store", data["store"])
+        execution = _options(Execution, "execution", data.get("execution", {}))
+        limits = _options(Limits, "limits", data.get("limits", {}))
+        question = str(data.get("question", ""))
+        maps = {"descriptor": descriptor, "reduction": reduction}
+        sections = {
+            "question": question,
+            "source": registry.describe(where["name"], source),
+            **{
+                key: registry.describe(data[key]["name"], found)
+                for key, found in maps.items()
+                if found is not None
+            },
+            "stage": [described(name, s) for name, s in zip(names, stages, strict=True)],
+            "store": asdict(store),
+            "execution": asdict(execution),
+            "limits": asdict(limits),
+        }
         return cls(
             source, stages, store, sections, execution, limits, question, descriptor, reduction
         )
@@ -210,6 +200,16 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_sections(data: Mapping[str, Any]) -> None:
+    """Refuse sections that are unknown, and those that are missing."""
+    unknown = [k for k in data if k not in _SECTIONS]
+    if unknown:
+        raise CampaignError(f"[{unknown[0]}] is unknown; sections: {', '.join(_SECTIONS)}")
+    for section in ("source", "stage", "store"):
+        if section not in data:
+            raise CampaignError(f"[{section}] is missing")
 
 
 def _reduction(data: Any, descriptor: Descriptor | None) -> Reduction:
