@@ -239,12 +239,15 @@ def test_pickles_are_never_read(store, outside, finished, tmp_path):
     with pytest.raises(StoreError, match=r"sketch\.npz is damaged"):
         read_arrays(tmp_path / "sketch.npz")
     # Zarr of format 2 has a codec that unpickles: alone, and in consolidated metadata.
-    old = {"zarr_format": 2, "shape": [3], "chunks": [3], "dtype": "|O", "fill_value": None,
+    old = {"zarr_format": 2, "shape": [3], "chunks": [3], "dtype": "<f8", "fill_value": 0,
            "order": "C", "compressor": None, "filters": [{"id": "pickle"}]}  # fmt: skip
-    chunk = pickle.dumps([np.asarray(harm), "|O", [3]])
+    chunk = pickle.dumps([harm, "<f8", [3]])
     change_metadata(store, STAGE, **old, node_type="array", attributes={})
     (store / STAGE / "0").write_bytes(chunk)
     with pytest.raises(StoreError, match="is not a Zarr store"):
+        RowReader(store).read(STAGE, 0, 3)
+    change_metadata(store, STAGE, **{**old, "filters": None}, node_type="array", attributes={})
+    with pytest.raises(StoreError, match=r"zarr\.json must have Zarr format 3, got 2"):
         RowReader(store).read(STAGE, 0, 3)
     shutil.rmtree(store / STAGE)
     (store / "zarr.json").unlink()
