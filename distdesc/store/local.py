@@ -57,7 +57,7 @@ class FileBatch:
         for partial in self._partials.values():
             partial.unlink(missing_ok=True)
 
-    def add(self, path: Path, data: bytes | memoryview) -> None:
+    def add(self, path: Path, *data: bytes | memoryview) -> None:
         """
         Write a file, beside its place.
 
@@ -65,11 +65,11 @@ class FileBatch:
         ----------
         path : pathlib.Path
             Its place, which may be taken; the folder is created if missing.
-        data : bytes or memoryview
-            The content.
+        *data : bytes or memoryview
+            The content, in pieces.
         """
         self._folders |= {path.parent, *_make_folder(path.parent)}
-        self._partials[path] = _write_partial(path, [data])
+        self._partials[path] = _write_partial(path, data)
 
     def place(self) -> None:
         """Put all files in place, and have them on disk before this returns."""

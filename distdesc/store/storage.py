@@ -165,7 +165,7 @@ class Batch:
         """Delete what was not put in place."""
         self._files.discard()
 
-    def add(self, file: Place, data: bytes | memoryview) -> None:
+    def add(self, file: Place, *data: bytes | memoryview) -> None:
         """
         Take an object; it may be in place from now on.
 
@@ -173,20 +173,20 @@ class Batch:
         ----------
         file : Place
             Its place, which may be taken.
-        data : bytes or memoryview
-            The content.
+        *data : bytes or memoryview
+            The content, in pieces.
         """
         if isinstance(file, Path):
-            self._files.add(file, data)
+            self._files.add(file, *data)
         else:
-            bucket.bucket_of(file).put(file.key, data)
+            bucket.bucket_of(file).put(file.key, data[0] if len(data) == 1 else b"".join(data))
 
     def place(self) -> None:
         """Put all objects in place, and have them safe before this returns."""
         self._files.place()
 
 
-def replace(file: Place, data: bytes | memoryview) -> None:
+def replace(file: Place, *data: bytes | memoryview) -> None:
     """
     Create or replace an object, whole, and safe before this returns.
 
@@ -194,11 +194,11 @@ def replace(file: Place, data: bytes | memoryview) -> None:
     ----------
     file : Place
         The object.
-    data : bytes or memoryview
-        The content.
+    *data : bytes or memoryview
+        The content, in pieces.
     """
     with Batch() as batch:
-        batch.add(file, data)
+        batch.add(file, *data)
         batch.place()
 
 

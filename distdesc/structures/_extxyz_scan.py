@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,11 +39,11 @@ class FrameIndex:
         self.files: list[Path] = []
         self.problems: dict[int, str] = {}
         self._digest = xxhash.xxh3_128()
-        self._blocks: list[NDArray[np.int64]] = []
-        self._n = 0
+        # They grow in place: of 10^8 frames, blocks that are joined at the end would take 12 GB.
+        self._counts, self._locators = array("i"), array("q")
 
     def __len__(self) -> int:
-        return self._n
+        return len(self._counts)
 
     @property
     def digest(self) -> str:
@@ -57,12 +58,10 @@ class FrameIndex:
         -------
         tuple of ndarray
             Shape (n,), int32; shape (n, 4), int64: number of the file, first byte, byte after
-            the last, first line.
+            the last, first line. Not copies: no frame can be added while they are in use.
         """
-        if not self._blocks:
-            return np.zeros(0, dtype=np.int32), np.zeros((0, 4), dtype=np.int64)
-        rows = np.concatenate(self._blocks)
-        return rows[:, 3].astype(np.int32), rows[:, [0, 1, 2, 4]]
+        counts = np.frombuffer(self._counts, dtype=np.int32)
+        return counts, np.frombuffer(self._locators, dtype=np.int64).reshape(-1, 4)
 
     def add_problem(self, start: int, stop: int, line: int, reason: str) -> None:
         """
@@ -77,7 +76,7 @@ class FrameIndex:
         reason : str
             What was found.
         """
-        self.problems[self._n] = reason
+        self.problems[len(self)] = reason
         self.add_frames(np.array([[start, stop, 0, line]]))
 
     def blame_last(self, reason: str) -> None:
@@ -89,8 +88,8 @@ class FrameIndex:
         reason : str
             What was found.
         """
-        before = self.problems.get(self._n - 1)
-        self.problems[self._n - 1] = f"{before}; {reason}" if before else reason
+        before = self.problems.get(len(self) - 1)
+        self.problems[len(self) - 1] = f"{before}; {reason}" if before else reason
 
     def add_frames(self, frames: NDArray[np.int64]) -> None:
         """
@@ -101,9 +100,10 @@ class FrameIndex:
         frames : ndarray, shape (n, 4), int64
             First byte, byte after the last, number of atoms and first line of each.
         """
-        number = np.full((len(frames), 1), len(self.files) - 1, dtype=np.int64)
-        self._blocks.append(np.concatenate([number, frames], axis=1))
-        self._n += len(frames)
+        locators = frames[:, [0, 0, 1, 3]]
+        locators[:, 0] = len(self.files) - 1
+        self._locators.frombytes(locators.tobytes())
+        self._counts.frombytes(frames[:, 2].astype(np.int32).tobytes())
 
     def scan(self, path: Path, name: Path, progress: Callable[[int], None]) -> None:
         """
@@ -119,7 +119,7 @@ class FrameIndex:
             Told how many bytes of the file are done.
         """
         self.files.append(path)
-        first = self._n
+        first = len(self)
         digest = xxhash.xxh3_128()
         with path.open("rb") as file:
             scanner = _FileScanner(self, name)
@@ -131,7 +131,7 @@ class FrameIndex:
                 progress(scanner.base + scanner.size)
                 if not got:
                     break
-        self._digest.update(f"{self._n - first}:{digest.hexdigest()};".encode())
+        self._digest.update(f"{len(self) - first}:{digest.hexdigest()};".encode())
 
 
 class _FileScanner:

@@ -98,9 +98,7 @@ class SourceIndex:
             Created if missing.
         """
         for name in ARRAYS:
-            data = io.BytesIO()
-            np.save(data, getattr(self, name))
-            replace(folder / f"{name}.npy", data.getbuffer())
+            replace(folder / f"{name}.npy", *_npy(getattr(self, name)))
         meta = {
             "structures": len(self),
             "digest": self.digest,
@@ -199,6 +197,14 @@ def _within(path: Place, folder: Place) -> bool:
     if isinstance(path, Path):
         return isinstance(folder, Path) and path.is_relative_to(folder)
     return folder == EVERYTHING
+
+
+def _npy(values: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """What `np.save` would write, without a copy of values that take gigabytes."""
+    values = np.ascontiguousarray(values)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(values))
+    return header.getvalue(), values.reshape(-1).view(np.uint8).data
 
 
 def _digest(values: NDArray[np.generic]) -> str:
