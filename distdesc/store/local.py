@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PARTIAL = ".partial"
@@ -91,10 +92,11 @@ def delete_folder(folder: Path) -> None:
     folder : pathlib.Path
         Or a file.
     """
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
+    while folder.is_dir() and not folder.is_symlink():
+        # Others may be at it too.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)
 
 
 def sizes(folder: Path) -> Iterator[tuple[str, int]]:
