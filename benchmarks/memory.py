@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from distdesc.campaign import Campaign
+from distdesc.engine.memory import peak_rss
 from distdesc.engine.prepare import prepare
 from distdesc.engine.run import stage_plans
-from distdesc.engine.task import peak_rss, run_task
+from distdesc.engine.task import run_task
 from distdesc.engine.versions import versions
 from distdesc.engine.workspace import open_workspace
 from distdesc.store.written import read_plan

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.engine.attempt import Attempt
 from distdesc.engine.compute import rows_of_structures, run_good
-from distdesc.engine.memory import peak_rss, reset_peak
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.sample import FitPlan, slice_rows, unreduced
-from distdesc.engine.task import check_versions
-from distdesc.engine.versions import machine, versions
-from distdesc.engine.workspace import Workspace, open_workspace
+from distdesc.engine.workspace import Workspace
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.reduction.sketch import Sketch
@@ -80,12 +77,10 @@ def sketch_part(
     before = read_receipt(path, task.stage, task.shard)
     if before is not None:
         return before
-    started = time.perf_counter()
-    reset_peak()
-    clock = Stopwatch()
+    attempt = Attempt(path, digest, task)
+    clock = attempt.clock
     with clock("start"):
-        check_versions(wanted)
-        workspace = open_workspace(path, digest, reduced=False)
+        workspace = attempt.workspace(wanted, reduced=False)
         basis = _basis(basis_path(path, number), basis_digest)
     runs = plan_of(workspace.plan, path).runs(task.shard)
     problems: dict[int, str] = dict(crashed)
@@ -94,30 +89,27 @@ def sketch_part(
     for rows in in_slices(usable, slice_rows(len(basis))):
         with clock("sketch"):
             sketch = sketch.merged(Sketch.of(rows, basis), basis)
+    with clock("write"):
+        stored = _write(sketch_path(path, number, task.shard), sketch)
+    receipt = attempt.receipt(
+        structures=0,
+        counts={"ok": sketch.n, "quarantined": int((runs[:, 1] - runs[:, 0]).sum()) - sketch.n},
+        problems=problems,
+        untouched=crashed,
+        digests={"basis": basis_digest, SKETCH: stored[1]},
+        objects={SKETCH: stored},
+    )
+    commit(path, receipt)
+    return receipt
+
+
+def _write(file: Place, sketch: Sketch) -> tuple[int, str]:
+    """Size and digest of what is written; `read_sketch` takes it back."""
     arrays = {
         "n": np.array(sketch.n), "mean": sketch.mean,
         "spread": np.array(sketch.spread), "product": sketch.product,
     }  # fmt: skip
-    with clock("write"):
-        stored = write_arrays(sketch_path(path, number, task.shard), arrays)
-    clock.seconds["total"] = time.perf_counter() - started
-    receipt = Receipt(
-        campaign=digest,
-        stage=task.stage,
-        shard=task.shard,
-        rows=(task.row_start, task.row_stop),
-        structures=0,
-        counts={"ok": sketch.n, "quarantined": int((runs[:, 1] - runs[:, 0]).sum()) - sketch.n},
-        quarantined=sorted(problems.items()),
-        crashed=sorted(crashed),
-        digests={"basis": basis_digest, SKETCH: stored[1]},
-        objects={SKETCH: stored},
-        seconds={k: round(v, 6) for k, v in clock.seconds.items()},
-        where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
-        finished=time.time(),
-    )
-    commit(path, receipt)
-    return receipt
+    return write_arrays(file, arrays)
 
 
 def read_sketch(path: Place, number: int, receipt: Receipt) -> Sketch:

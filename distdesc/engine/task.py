@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 
+from distdesc.engine.attempt import Attempt
 from distdesc.engine.compute import Arrays, Computed, compute
-from distdesc.engine.memory import peak_rss, reset_peak
 from distdesc.engine.pieces import ENDLESS, too_large, touches
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import NOTHING
-from distdesc.engine.versions import machine, versions
-from distdesc.engine.workspace import StageWork, Workspace, open_workspace
-from distdesc.errors import RunError
+from distdesc.engine.versions import machine
+from distdesc.engine.workspace import StageWork, Workspace
 from distdesc.place import Place
 from distdesc.schema import RowKind, Status
 from distdesc.stopwatch import Stopwatch
@@ -66,12 +64,10 @@ def run_task(
     if before is not None:
         return before
     log.debug("%s begun", task.key)
-    started = time.perf_counter()
-    reset_peak()
-    clock = Stopwatch()
+    attempt = Attempt(path, digest, task)
+    clock = attempt.clock
     with clock("start"):
-        check_versions(wanted)
-        workspace = open_workspace(path, digest)
+        workspace = attempt.workspace(wanted)
     work = workspace.work[task.stage]
     counts = workspace.index.atom_counts[task.structure_start : task.structure_stop]
     untouched = {**too_large(work, task, counts, memory), **crashed}
@@ -82,52 +78,18 @@ def run_task(
         log.debug("%s done, after another attempt: not written", task.key)
         return written
     objects, digests = written
-    outcomes = {
-        s.name.lower(): int((found.status == s).sum()) for s in Status if s is not Status.PENDING
-    }
-    clock.seconds["total"] = time.perf_counter() - started
-    receipt = Receipt(
-        campaign=digest,
-        stage=task.stage,
-        shard=task.shard,
-        rows=(task.row_start, task.row_stop),
+    receipt = attempt.receipt(
         structures=_home_structures(work, task),
-        counts=outcomes,
-        quarantined=sorted(found.problems.items()),
-        crashed=sorted(k for k in untouched if touches(task, k)),
+        counts=_outcomes(found),
+        problems=found.problems,
+        untouched=[k for k in untouched if touches(task, k)],
         digests=digests,
         objects=objects,
-        seconds={k: round(v, 6) for k, v in clock.seconds.items()},
-        where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
-        finished=time.time(),
     )
     won = commit(path, receipt, work.measured)
     how = "done" if won else "done, after another attempt"
     log.debug("%s %s: %d rows in %.3f s", task.key, how, len(found.status), clock.seconds["total"])
     return receipt
-
-
-def check_versions(wanted: dict[str, str]) -> None:
-    """
-    Refuse to compute with other versions than the client's.
-
-    Parameters
-    ----------
-    wanted : dict of str to str
-        Versions that the client runs with.
-
-    Raises
-    ------
-    RunError
-        Naming every package that differs, and this host.
-    """
-    here = versions()
-    differing = [f"{k} {v} → {here.get(k)}" for k, v in wanted.items() if here.get(k) != v]
-    if differing:
-        raise RunError(
-            f"the worker on {machine()['host']} has other versions than the client: "
-            f"{', '.join(differing)}; install the same on all machines"
-        )
 
 
 def recompute(workspace: Workspace, task: Task, crashed: Mapping[int, str] = NOTHING) -> Arrays:
@@ -151,6 +113,12 @@ def recompute(workspace: Workspace, task: Task, crashed: Mapping[int, str] = NOT
     work = workspace.work[task.stage]
     found = compute(workspace, work, task, crashed, Stopwatch())
     return {**found.arrays, work.layout.status_name: found.status}
+
+
+def _outcomes(found: Computed) -> dict[str, int]:
+    """Rows by outcome."""
+    told = [status for status in Status if status is not Status.PENDING]
+    return {status.name.lower(): int((found.status == status).sum()) for status in told}
 
 
 def _home_structures(work: StageWork, task: Task) -> int:
