@@ -14,6 +14,7 @@ from typing import IO, Any
 import xxhash
 
 from distdesc.errors import CampaignError, SourceError
+from distdesc.place import place
 
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
     ".gz": lambda packed: gzip.GzipFile(fileobj=packed),
@@ -45,6 +46,25 @@ def check_path(path: Any) -> None:
     paths = path if isinstance(path, tuple) else (path,)
     if not paths or not all(isinstance(p, str) and p for p in paths):
         raise CampaignError(f"path must be a file, a glob or a list of those, got {path!r}")
+
+
+def check_store_path(path: Any) -> None:
+    """
+    Refuse a ``path`` that cannot be that of a store.
+
+    Parameters
+    ----------
+    path : object
+        Field of a source.
+
+    Raises
+    ------
+    CampaignError
+        If it is no text, or names no bucket where it should.
+    """
+    if not isinstance(path, str) or not path:
+        raise CampaignError(f"path must be the folder of a store, got {path!r}")
+    place(path)
 
 
 def find_files(path: str | Sequence[str], pattern: str | None = None) -> list[Path]:

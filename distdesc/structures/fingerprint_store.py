@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distdesc import registry
-from distdesc.errors import CampaignError, SourceError, StoreError
+from distdesc.errors import SourceError, StoreError
 from distdesc.place import place
 from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
@@ -19,6 +19,7 @@ from distdesc.store.storage import stamp
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import check_range
+from distdesc.structures.files import check_store_path
 from distdesc.structures.index import FileStamp, SourceIndex
 from distdesc.structures.source import Progress, Source, Structure, Structures
 
@@ -44,9 +45,7 @@ class FingerprintStore:
     path: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str) or not self.path:
-            raise CampaignError(f"path must be the folder of a store, got {self.path!r}")
-        place(self.path)
+        check_store_path(self.path)
 
     @property
     def seekable(self) -> bool:
@@ -131,7 +130,7 @@ class FingerprintStore:
         made = stamp(plan_path(place(self.path))).version
         reader, source = _open(self.path, made)
         batch = source.read(index, start, stop)
-        known = {k - start: index.problems[k] for k in range(start, stop) if k in index.problems}
+        known = index.problems_within(start, stop)
         batch = replace(batch, problems={**known, **batch.problems})
         if not records:
             return batch

@@ -88,6 +88,19 @@ class SourceIndex:
     def __len__(self) -> int:
         return len(self.atom_counts)
 
+    def problems_within(self, start: int, stop: int) -> dict[int, str]:
+        """
+        Known problems of a range, by position in it.
+
+        Parameters
+        ----------
+        start, stop : int
+            Half-open range of structures.
+        """
+        if not self.problems:
+            return {}
+        return {k - start: self.problems[k] for k in range(start, stop) if k in self.problems}
+
     def save(self, folder: Place) -> None:
         """
         Write the index, ``index.json`` last.

@@ -148,7 +148,7 @@ class MixedFiles:
         self, index: SourceIndex, number: int, start: int, stop: int, records: bool
     ) -> Structures:
         """Structures of one file, as its own source reads them."""
-        problems = {k - start: index.problems[k] for k in range(start, stop) if k in index.problems}
+        problems = index.problems_within(start, stop)
         if len(problems) == stop - start:
             builder = BatchBuilder(index, start, stop, records)
             for k in range(start, stop):

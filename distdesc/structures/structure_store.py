@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.errors import CampaignError, SourceError, StoreError
+from distdesc.errors import SourceError, StoreError
 from distdesc.place import place
 from distdesc.store.receipts import content_digest, iter_receipts
 from distdesc.store.rows import RowReader
 from distdesc.store.storage import stamp
 from distdesc.store.written import plan_path, read_plan
 from distdesc.structures.batches import check_range
+from distdesc.structures.files import check_store_path
 from distdesc.structures.index import FileStamp, SourceIndex
 from distdesc.structures.pack import PER_ATOM, from_column, load_extra, put_together
 from distdesc.structures.source import Progress, Structure, Structures
@@ -39,9 +40,7 @@ class StructureStore:
     path: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str) or not self.path:
-            raise CampaignError(f"path must be the folder of a store, got {self.path!r}")
-        place(self.path)
+        check_store_path(self.path)
 
     @property
     def seekable(self) -> bool:
@@ -108,9 +107,6 @@ class StructureStore:
         counts = np.asarray(index.atom_counts[start:stop], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         first = np.asarray(index.locators[start:stop, 0])
-        problems = {
-            k - start: index.problems[k] for k in range(start, stop) if k in index.problems
-        } if index.problems else {}  # fmt: skip
         batch = Structures(
             np.arange(start, stop, dtype=np.int64),
             offsets,
@@ -118,15 +114,11 @@ class StructureStore:
             _ragged(reader, "positions", first, counts),
             reader.read("cell", start, stop),
             reader.read("pbc", start, stop),
-            problems,
+            index.problems_within(start, stop),
         )
         if not records:
             return batch
-        found = _records(self.path, reader, batch, first, start, stop)
-        return Structures(
-            batch.indices, offsets, batch.numbers, batch.positions, batch.cells, batch.pbc,
-            problems, found,
-        )  # fmt: skip
+        return replace(batch, records=_records(self.path, reader, batch, first, start, stop))
 
 
 @lru_cache(maxsize=4)
