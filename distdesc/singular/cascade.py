@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.singular.analysis import Analysis, Options, analyse
+from distdesc.singular.analysis import Options, analyse
 from distdesc.singular.classify import symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.reasons import Kind
+from distdesc.singular.screened import Screened, smallest_beyond
 from distdesc.singular.sight import NULL
-from distdesc.singular.spectrum import Spectra, Summary, environment_spectra
+from distdesc.singular.spectrum import Spectra, environment_spectra
 from distdesc.structures.environment import Environments
 from distdesc.symmetry.group import Symmetry
-
-
-@dataclass(frozen=True)
-class Screened:
-    """
-    What was found out about a batch of environments.
-
-    Parameters
-    ----------
-    spectra : Spectra
-        Singular values of the environments as they are.
-    summary : Summary
-        Of these, but with the nulls of the environments as symmetric as they nearly are.
-    point_groups : list of str
-        Of the environments, as the descriptor can tell neighbours apart.
-    symmetry_nulls : ndarray, shape (n,), int32
-        Null motions that the group demands.
-    symmetric : ndarray, shape (n,), float64
-        Smallest singular value within totally symmetric motions, in features per Å; NaN where
-        there are none but trivial ones.
-    estimates : ndarray, shape (n,), float64
-        Estimated distance to a singular point of the same symmetry, in Å; NaN where it was not
-        asked for.
-    kinds : list of Kind or None
-        None where it takes a close look to tell, and none was taken.
-    flagged : ndarray, shape (n,), bool
-        Which deserve a close look.
-    analyses : dict of int to Analysis
-        Of those that were looked at.
-    """
-
-    spectra: Spectra
-    summary: Summary
-    point_groups: list[str]
-    symmetry_nulls: NDArray[np.int32]
-    symmetric: NDArray[np.float64]
-    estimates: NDArray[np.float64]
-    kinds: list[Kind | None]
-    flagged: NDArray[np.bool_]
-    analyses: dict[int, Analysis]
 
 
 def screen(
@@ -121,32 +81,6 @@ def screen(
     return Screened(
         spectra, summary, names, hidden, symmetric, estimates, kinds, flagged, analyses
     )  # fmt: skip
-
-
-def smallest_beyond(spectra: Spectra, hidden: NDArray[np.int32]) -> NDArray[np.float64]:
-    """
-    Smallest singular value of each row but for as many as symmetry makes zero.
-
-    At a symmetric point these are exactly zero, and the others are those within totally
-    symmetric motions.
-
-    Parameters
-    ----------
-    spectra : Spectra
-        Of rows as symmetric as they are said to be.
-    hidden : ndarray, shape (n,), int32
-        Nulls that symmetry demands.
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-        In features per Å; NaN where none is left.
-    """
-    lengths = np.diff(spectra.offsets)
-    out = np.full(len(hidden), np.nan)
-    left = lengths > hidden
-    out[left] = spectra.values[(spectra.offsets[1:] - hidden - 1)[left]]
-    return out
 
 
 def _symmetrised(

@@ -8,56 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.singular.analysis import Analysis, Options, analyse_row
-from distdesc.singular.cascade import smallest_beyond
+from distdesc.singular.analysis import Options, analyse_row
 from distdesc.singular.distance import estimate
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Kind
+from distdesc.singular.screened import Screened, smallest_beyond
 from distdesc.singular.sight import NULL, Sight
-from distdesc.singular.spectrum import Spectra, Summary, structure_spectra
+from distdesc.singular.spectrum import structure_spectra
 from distdesc.singular.structure_row import StructureRow
 from distdesc.structures.source import Structures
 from distdesc.symmetry.group import Symmetry
-
-
-@dataclass(frozen=True)
-class ScreenedStructures:
-    """
-    What was found out about the structures of a batch.
-
-    Parameters
-    ----------
-    spectra : Spectra
-        Singular values of the structures as they are.
-    summary : Summary
-        Of these, but with the nulls of the structures as symmetric as they nearly are.
-    point_groups : list of str
-        Of molecules about their centroid, and of the operations of chains, layers and crystals.
-        Of the rotations alone where the fingerprint tells mirror images apart.
-    symmetry_nulls : ndarray, shape (n,), int32
-        Null motions that the symmetry of the environments demands.
-    symmetric : ndarray, shape (n,), float64
-        Smallest singular value but for as many, in features per Å; NaN where none is left.
-    estimates : ndarray, shape (n,), float64
-        Estimated distance to a singular point of the same symmetry, in Å; NaN where it was not
-        asked for, or the structure is too large.
-    kinds : list of Kind or None
-        None where it takes a close look to tell, and none was taken.
-    flagged : ndarray, shape (n,), bool
-        Which deserve a close look.
-    analyses : dict of int to Analysis
-        Of those that were looked at.
-    """
-
-    spectra: Spectra
-    summary: Summary
-    point_groups: list[str]
-    symmetry_nulls: NDArray[np.int32]
-    symmetric: NDArray[np.float64]
-    estimates: NDArray[np.float64]
-    kinds: list[Kind | None]
-    flagged: NDArray[np.bool_]
-    analyses: dict[int, Analysis]
 
 
 @dataclass(frozen=True)
@@ -89,7 +49,7 @@ def screen_structures(
     options: Options | None = None,
     tolerance: float = NULL,
     closely: bool = False,
-) -> ScreenedStructures:
+) -> Screened:
     """
     Find the structures that no symmetry, but the fingerprint itself makes singular, or nearly.
 
@@ -139,9 +99,7 @@ def screen_structures(
             analyses[k] = analyse_row(row.row, row.point, options, row.symmetry)
             kinds[k] = analyses[k].kind
     names = [row.symmetry.name for row in rows]
-    return ScreenedStructures(
-        spectra, summary, names, hidden, symmetric, estimates, kinds, flagged, analyses
-    )
+    return Screened(spectra, summary, names, hidden, symmetric, estimates, kinds, flagged, analyses)
 
 
 def _estimated(

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from distdesc.schema import ArraySpec, Ragged
 from distdesc.singular.analysis import Analysis
-from distdesc.singular.cascade import Screened
+from distdesc.singular.screened import Screened
 from distdesc.singular.spectrum import Spectra
-from distdesc.singular.structure_screen import ScreenedStructures
 from distdesc.stages.singular_closely import (
     KINDS,
     NAN,
@@ -120,13 +119,13 @@ def close_specs(near: Ragged) -> tuple[ArraySpec, ...]:
     )
 
 
-def common_columns(found: Screened | ScreenedStructures) -> Columns:
+def common_columns(found: Screened) -> Columns:
     """
     Columns of `common_specs`.
 
     Parameters
     ----------
-    found : Screened or ScreenedStructures
+    found : Screened
         Rows of one batch.
     """
     kinds = [-1 if kind is None else KINDS[kind] for kind in found.kinds]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from distdesc.schema import ArraySpec, Ragged
-from distdesc.singular.structure_screen import ScreenedStructures
+from distdesc.singular.screened import Screened
 from distdesc.stages.singular_closely import (
     NAN,
     Columns,
@@ -53,15 +53,13 @@ def _close_specs() -> tuple[ArraySpec, ...]:
     )  # fmt: skip
 
 
-def structure_columns(
-    found: ScreenedStructures, batch: Structures, full: bool, closely: bool
-) -> Columns:
+def structure_columns(found: Screened, batch: Structures, full: bool, closely: bool) -> Columns:
     """
     Columns of `structure_specs`.
 
     Parameters
     ----------
-    found : ScreenedStructures
+    found : Screened
         Rows of one batch.
     batch : Structures
         The same.
@@ -79,7 +77,7 @@ def structure_columns(
     return columns
 
 
-def _frame_columns(found: ScreenedStructures, batch: Structures) -> Columns:
+def _frame_columns(found: Screened, batch: Structures) -> Columns:
     """Structures that were analysed, as they are."""
     columns: Columns = {
         "cell": np.full((len(batch), 3, 3), np.nan),
