@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import xxhash
@@ -54,9 +57,21 @@ def local_copy(file: Place, fresh: bool = False) -> Path:
     folder = cache_folder(file.parent)
     copy = folder / f"{storage.stamp(file).version:016x}-{file.name}"
     if fresh or not copy.exists():
-        storage.download(file, copy)
-        for old in folder.glob(f"*-{file.name}"):
-            if old != copy:
-                # Whoever has mapped it keeps it.
-                old.unlink(missing_ok=True)
+        with _alone(folder):
+            if fresh or not copy.exists():
+                storage.download(file, copy)
+            for old in folder.glob(f"*-{file.name}"):
+                if old != copy:
+                    # Whoever has mapped it keeps it.
+                    old.unlink(missing_ok=True)
     return copy
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process of this machine at a time: all its workers want an index of gigabytes at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        # Given up by the system with the file, also if the process is killed.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

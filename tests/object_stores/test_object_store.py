@@ -419,6 +419,30 @@ def test_a_copy_of_an_object_follows_it(bucket):
         local_copy(bucket / "a")
 
 
+def test_processes_of_a_machine_copy_an_object_once(bucket, server):
+    storage.replace(bucket / "a", b"1")
+    script = (
+        "import sys; from distdesc.place import place; from distdesc.store import cache, storage;"
+        "there = place(sys.argv[1]); storage.exists(there); print('ready', flush=True);"
+        "sys.stdin.readline(); print(cache.local_copy(there).read_bytes())"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(bucket / "a")], text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]  # fmt: skip
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    server.tell(reset=True, latency=0.5)
+    try:
+        for process in processes:
+            process.stdin.write("now\n")
+            process.stdin.flush()
+        assert {process.communicate()[0] for process in processes} == {"b'1'\n"}
+    finally:
+        server.tell(latency=0)
+    assert server.counts()["GET"] == 1
+
+
 def test_a_damaged_copy_of_the_index_is_not_used(store, finished):
     copy = local_copy(store / "run/index/locators.npy")
     copy.write_bytes(flip(copy.read_bytes()))
