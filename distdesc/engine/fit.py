@@ -10,7 +10,6 @@ from distdesc.engine.events import (
     Announced,
     Event,
     FitFinished,
-    Listener,
     PartFinished,
     PassStarted,
     ShardFinished,
@@ -19,6 +18,7 @@ from distdesc.engine.executors.executor import Executor
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.sample import FitPlan, projected_memory
 from distdesc.engine.scan import INDEX
+from distdesc.engine.session import Session
 from distdesc.engine.sketching import Rows, plan_of, read_sketch
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
@@ -40,7 +40,6 @@ from distdesc.store.fits import (
     write_fitted,
     write_projection,
 )
-from distdesc.store.lock import ClientLock
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.storage import exists
 from distdesc.store.written import WrittenPlan
@@ -79,23 +78,22 @@ class Fitter:
 
     Parameters
     ----------
-    path : Place
-        The store.
     plan : WrittenPlan
-        Its plan.
-    lock : ClientLock
-        Held by the caller.
+        Of the store.
+    session : Session
+        Of the caller, alone at work on the fit.
     limit : int
         Structures that may be quarantined.
-    tell : callable
-        Told what happens.
     """
 
-    path: Place
     plan: WrittenPlan
-    lock: ClientLock
+    session: Session
     limit: int
-    tell: Listener
+
+    @property
+    def path(self) -> Place:
+        """The store."""
+        return self.session.path
 
     def fit(self, executor: Executor, tries: Tries) -> None:
         """
@@ -163,12 +161,12 @@ class Fitter:
             else:
                 ledger.add(receipt)
         ledger.done = parts - len(missing)
-        self.tell(
+        self.session.tell(
             PassStarted(fit_plan.layout, number, ledger.done, executor.workers, executor.dashboard)
         )
         attempt, rescue = tries.of_parts(number, digest)
         for outcome in executor.run(attempt, fit_plan.tasks(number, missing), rescue):
-            self.lock.beat()
+            self.session.beat()
             ledger.account(outcome, self._relay)
         if ledger.failed:
             task, reason = ledger.failed[-1]
@@ -199,7 +197,9 @@ class Fitter:
         return receipt
 
     def _relay(self, event: Event) -> None:
-        self.tell(PartFinished(event.receipt) if isinstance(event, ShardFinished) else event)
+        self.session.tell(
+            PartFinished(event.receipt) if isinstance(event, ShardFinished) else event
+        )
 
     def _store(self, campaign: Campaign, projection: Projection, last: Sketch | None) -> None:
         n = 0 if last is None else last.n
@@ -223,13 +223,13 @@ class Fitter:
         write_fitted(self.path, fitted)
         rank = sum(v > 0 for v in fitted.variance)
         if fitted.variance and rank < projection.n_components:
-            self.tell(
+            self.session.tell(
                 Announced(
                     f"the sample varies along {rank} directions only; the other "
                     f"{projection.n_components - rank} components are zero"
                 )
             )
-        self.tell(FitFinished(fitted, projection.n_components))
+        self.session.tell(FitFinished(fitted, projection.n_components))
 
     def _before(self) -> Fitted | None:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from math import floor
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from distdesc import registry
 from distdesc.campaign import Campaign
-from distdesc.engine.events import Announced, Event, Listener, RunStarted
+from distdesc.engine.events import Announced, Listener, RunStarted
 from distdesc.engine.executors import EXECUTORS
 from distdesc.engine.executors.executor import Executor
 from distdesc.engine.fit import Fitter, is_fitted
@@ -22,13 +21,13 @@ from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
 from distdesc.engine.scan import INDEX, unpacked
+from distdesc.engine.session import Session
 from distdesc.engine.share import ALL, Share
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
 from distdesc.errors import CampaignError, RunError
 from distdesc.monitor.opening import tally_of
 from distdesc.place import ObjectPath, Place
-from distdesc.store.lock import ClientLock, begin_lock, client_lock
 from distdesc.store.receipts import is_complete
 from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
@@ -73,56 +72,35 @@ def run(
     DistdescError
         If the run had to stop; what is done is kept.
     """
-    held: list[ClientLock] = []
-
-    def tell(event: Event) -> None:
-        for lock in held:
-            lock.beat()
-        for listener in listeners:
-            listener(event)
-
-    def waiting(holder: str) -> None:
-        tell(Announced(f"waiting for another client ({holder})"))
-
     executor_class = registry.load(
         EXECUTORS, "execution", campaign.execution.executor, key="executor"
     )
     campaign = seekable(campaign, listeners, accept_versions, share)
     path = campaign.path
     check_place(path)
-    with client_lock(path, share.name, waiting if share.wait else None) as lock:
-
-        def once() -> AbstractContextManager[ClientLock]:
-            """Lock for what is done once for all shares."""
-            return begin_lock(path, waiting) if share.name else nullcontext(lock)
-
-        held.append(lock)
-        with once() as one:
-            held.append(one)
-            plan = prepare(campaign, tell, accept_versions)
-            held.pop()
+    session = Session(path, share, listeners)
+    with session.locked():
+        with session.alone():
+            plan = prepare(campaign, session.tell, accept_versions)
         plans = stage_plans(path, plan)
         limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
         ledger = Ledger(limit, tally=tally_of(path, plan))
-        missing = missing_shards(path, plan.digest, plans, ledger, tell, share)
+        missing = missing_shards(path, plan.digest, plans, ledger, session.tell, share)
         if ledger.tally is not None:
             ledger.tally.expect(missing)
         if any(map(len, missing.values())) or not is_fitted(path, plan):
-            tell(Announced("compiling kernels, or loading them from the cache"))
-            for stage in rebuild(plan).stages:
-                stage.warm_up()
-            tell(Announced("starting workers"))
+            _warm_up(plan, session)
             limits = campaign.limits
             with executor_class(
                 campaign.execution, limits.attempts, limits.structure_seconds
             ) as executor:
                 tries = Tries(campaign, plan.digest, executor.worker_memory)
                 page = None if ledger.tally is None else executor.show(ledger.tally)
-                with once() as one:
+                with session.alone():
                     if not is_fitted(path, plan):
-                        Fitter(path, plan, one, ledger.limit, tell).fit(executor, tries)
-                _execute(executor, tries, plan, plans, missing, ledger, lock, tell, page)
-        _finish(path, plan, ledger, share, tell)
+                        Fitter(plan, session, ledger.limit).fit(executor, tries)
+                _execute(executor, tries, plan, plans, missing, ledger, session, page)
+        _finish(plan, ledger, session)
     return plan
 
 
@@ -216,6 +194,14 @@ def _is_large(campaign: Campaign) -> bool:
     return any(not f.is_file() or f.stat().st_size > WORTH_WORKERS for f in files)
 
 
+def _warm_up(plan: WrittenPlan, session: Session) -> None:
+    """Compile kernels here, so that workers find them in the cache."""
+    session.tell(Announced("compiling kernels, or loading them from the cache"))
+    for stage in rebuild(plan).stages:
+        stage.warm_up()
+    session.tell(Announced("starting workers"))
+
+
 def _execute(
     executor: Executor,
     tries: Tries,
@@ -223,14 +209,13 @@ def _execute(
     plans: tuple[StagePlan, ...],
     missing: dict[str, NDArray[np.int64]],
     ledger: Ledger,
-    lock: ClientLock,
-    tell: Listener,
+    session: Session,
     page: str | None,
 ) -> None:
     check_memory(plans, executor.worker_memory)
-    tell(
+    session.tell(
         RunStarted(
-            store=str(tries.path),
+            store=str(session.path),
             shards=ledger.done + sum(len(shards) for shards in missing.values()),
             shards_done=ledger.done,
             structures=plan.n_structures,
@@ -245,11 +230,12 @@ def _execute(
     for stage_plan in plans:
         tasks = stage_plan.tasks(stage_plan.by_cost(missing[stage_plan.layout.stage]))
         for outcome in executor.run(attempt, tasks, rescue):
-            lock.beat()
-            ledger.account(outcome, tell)
+            session.beat()
+            ledger.account(outcome, session.tell)
 
 
-def _finish(path: Place, plan: WrittenPlan, ledger: Ledger, share: Share, tell: Listener) -> None:
+def _finish(plan: WrittenPlan, ledger: Ledger, session: Session) -> None:
+    path, share = session.path, session.share
     if ledger.failed:
         names = ", ".join(task.key for task, _ in ledger.failed[:5])
         raise RunError(
@@ -258,7 +244,9 @@ def _finish(path: Place, plan: WrittenPlan, ledger: Ledger, share: Share, tell: 
         )
     if not is_complete(path, plan):
         if share.name:
-            tell(Announced(f"share {share.number} of {share.count} is done; others are not yet"))
+            session.tell(
+                Announced(f"share {share.number} of {share.count} is done; others are not yet")
+            )
             return
         raise RunError(f"{path} lacks receipts although all tasks ended; run the command again")
     remove_partials(path)
