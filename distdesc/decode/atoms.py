@@ -25,6 +25,9 @@ MOST_ATOMS = 40
 MOMENT_STEPS = 6
 """Of a fit to moments, which are nearly those of the points already."""
 
+POLISHED = 1e-11
+"""Residual at which rounding is all that is left of a fit to a fingerprint."""
+
 FAR = 0.1
 """Residual from which a fit does not lead back."""
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.decode.descent import Descent
+
 FIRST, LARGEST, SMALLEST = 1e-6, 1e4, 1e-28
 """Damping: at the beginning, at most, at least."""
 
@@ -23,7 +25,7 @@ def refine(
     x: NDArray[np.float64],
     goal: float,
     most_steps: int,
-) -> tuple[NDArray[np.float64], float, int]:
+) -> Descent:
     """
     Lower a sum of squares by Levenberg and Marquardt's method, with singular values.
 
@@ -46,40 +48,46 @@ def refine(
 
     Returns
     -------
-    x : ndarray, shape (n,), float64
-        The lowest point found.
-    cost : float
-        Sum of squares there.
-    steps : int
-        Singular value decompositions that it took.
+    Descent
+        The lowest point found; its steps are singular value decompositions.
     """
     off = residuals(x)
     cost = float(off @ off)
     damping, history = FIRST, [cost]
-    steps = 0
-    while steps < most_steps:
+    for step in range(most_steps):
         if not goal < cost < np.inf:
-            break
+            return Descent(x, cost, step)
         jacobian = slopes(x)
         if not np.all(np.isfinite(jacobian)):
-            break
-        steps += 1
-        factors, roots, turn, sizes = _decomposed(jacobian, off)
-        while True:
-            trial = x - (turn.T @ (roots / (roots**2 + damping) * factors)) / sizes
-            moved = residuals(trial)
-            lower = float(moved @ moved)
-            if lower < cost:
-                break
-            damping *= 8
-            if damping > LARGEST:
-                return x, cost, steps
-        settled = lower < SETTLED and lower > 0.5 * cost
-        x, off, cost, damping = trial, moved, lower, max(0.1 * damping, SMALLEST)
+            return Descent(x, cost, step)
+        found = _lower(residuals, x, cost, _decomposed(jacobian, off), damping)
+        if found is None:
+            return Descent(x, cost, step + 1)
+        x, off, damping = found
+        before, cost = cost, float(off @ off)
+        settled = cost < SETTLED and cost > 0.5 * before
         history.append(cost)
         if settled or (len(history) > PATIENCE and cost > 0.5 * history[-1 - PATIENCE]):
-            break
-    return x, cost, steps
+            return Descent(x, cost, step + 1)
+    return Descent(x, cost, most_steps)
+
+
+def _lower(
+    residuals: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    x: NDArray[np.float64],
+    cost: float,
+    parts: tuple[NDArray[np.float64], ...],
+    damping: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+    """Least damped point of lower cost, residuals there, and the next step's damping."""
+    factors, roots, turn, sizes = parts
+    while damping <= LARGEST:
+        trial = x - (turn.T @ (roots / (roots**2 + damping) * factors)) / sizes
+        off = residuals(trial)
+        if float(off @ off) < cost:
+            return trial, off, max(0.1 * damping, SMALLEST)
+        damping *= 8
+    return None
 
 
 def _decomposed(

@@ -260,10 +260,10 @@ class _State:
             rows = np.concatenate([level.slopes(moments)[:, unknown] for level in levels])
             return rows * scale[:, None]
 
-        found, cost, steps = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
-        self.moments[unknown] = found
-        self.effort.spend(steps, len(target), len(unknown))
-        return cost <= self.goal**2
+        end = refine(residuals, slopes, moments[unknown], 1e-28, STEPS)
+        self.moments[unknown] = end.x
+        self.effort.spend(end.steps, len(target), len(unknown))
+        return end.cost <= self.goal**2
 
 
 def _untold(equations: NDArray[np.float64], cut: float) -> NDArray[np.float64]:

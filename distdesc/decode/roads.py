@@ -17,7 +17,7 @@ from distdesc.decode.rows import Density, complete_row
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 POLISHED = 1e-10
-"""Relative residual at which rounding is all that is left."""
+"""Residual at which rounding is all that is left, where moments were solved for first."""
 
 SMALL = 20
 """Number of atoms below which there are more starts, in proportion."""

@@ -286,12 +286,12 @@ def _settled(
         product: NDArray[np.float64] = own.slopes_by_moments(found) @ slopes
         return product * scale[:, None]
 
-    x, _, _ = refine(
+    x = refine(
         from_moments, lambda x: by_place(x)[1][: len(moments)], points.ravel(), 1e-26, STEPS // 2
-    )
+    ).x
     residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     if polished < residual < NEAR:
-        x, _, _ = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 2)
+        x = refine(from_fingerprint, slopes, x, 1e-28, STEPS // 2).x
         residual = own.residual(fingerprint, x.reshape(-1, 3), weights)
     return Candidate(x.reshape(-1, 3), weights, numbers, residual)
 

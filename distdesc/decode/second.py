@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.atoms import NOTHING, POLISHED, Candidate, Chemistry
 from distdesc.decode.fingerprints import checked
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.errors import CampaignError
@@ -62,7 +62,7 @@ def assigned(
         if start > 0:
             guess = rng.uniform(low, high, size=len(points))
         weights = own.fit(fingerprint, points, guess, free_weights=True, free_points=False).weights
-        found = chemistry.atoms(points, weights, fingerprint, tolerance, 1e-11)
+        found = chemistry.atoms(points, weights, fingerprint, tolerance, POLISHED)
         best = min(best, found, key=lambda c: c.residual)
         if best.residual <= tolerance:
             break

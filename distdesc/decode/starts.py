@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.atoms import NOTHING, POLISHED, Candidate, Chemistry
 from distdesc.decode.descent import descend
 from distdesc.decode.evidence import DIGITS
 from distdesc.decode.exchanging import FITTED, exchanged
@@ -35,9 +35,6 @@ SAME = 0.05
 
 SURE = 1e-10
 """Residual beyond which a fit of places only is not held for unique."""
-
-POLISHED = 1e-11
-"""Relative residual at which rounding is all that is left."""
 
 CLOSE = 1e-4
 """Residual from which moments are worth to be fitted."""

@@ -173,10 +173,10 @@ def test_weak_directions_are_refined_that_normal_equations_lose():
         y = mixed @ (x - truth)
         return turned @ ((strength * (1 + 0.3 * y**2))[:, None] * mixed)
 
-    x, cost, steps = refine(residuals, slopes, truth + 0.1 * rng.normal(size=4), 0.0, 60)
-    assert cost < 1e-30
-    assert steps <= 60
-    np.testing.assert_allclose(x, truth, atol=1e-5)
+    end = refine(residuals, slopes, truth + 0.1 * rng.normal(size=4), 0.0, 60)
+    assert end.cost < 1e-30
+    assert end.steps <= 60
+    np.testing.assert_allclose(end.x, truth, atol=1e-5)
 
 
 def test_a_row_is_fitted_to_its_moments_for_the_word_that_is_its_own():
