@@ -64,11 +64,7 @@ def missing_shards(
     for plan in plans:
         stage = plan.layout.stage
         mine = np.arange(share.number - 1, plan.layout.n_shards, share.count)
-        # A flag a shard: of a million shards, sets and lists of numbers take a hundred MiB.
-        done = np.zeros(plan.layout.n_shards, dtype=bool)
-        for shard in done_shards(path, stage):
-            if shard < len(done):
-                done[shard] = True
+        done = _done(path, plan)
         untrue: dict[int, str] = {}
         for shard, found in _receipts(path, plan, mine[done[mine]]):
             if isinstance(found, str):
@@ -80,17 +76,32 @@ def missing_shards(
                     f"the store of {digest}; `distdesc verify --repair` withdraws it"
                 )
             ledger.add(found)
-        for shard, fault in untrue.items():
-            log.info("%s shard %d: %s", stage, shard, fault)
-            revoke(path, stage, shard)
-        if untrue:
-            first = next(iter(untrue.values()))
-            more = f" (and {len(untrue) - 1} more)" if len(untrue) > 1 else ""
-            tell(Announced(f"{first}{more}: computing again {len(untrue)} shards of {stage}"))
+        _withdraw(path, stage, untrue, tell)
         done[list(untrue)] = False
         ledger.done += int(done[mine].sum())
         missing[stage] = mine[~done[mine]]
     return missing
+
+
+def _done(path: Place, plan: StagePlan) -> NDArray[np.bool_]:
+    """Whether each shard has a receipt, true or not."""
+    # A flag a shard: of a million shards, sets and lists of numbers take a hundred MiB.
+    done = np.zeros(plan.layout.n_shards, dtype=bool)
+    for shard in done_shards(path, plan.layout.stage):
+        if shard < len(done):
+            done[shard] = True
+    return done
+
+
+def _withdraw(path: Place, stage: str, untrue: dict[int, str], tell: Listener) -> None:
+    """Withdraw receipts that are not true, with a word about it."""
+    for shard, fault in untrue.items():
+        log.info("%s shard %d: %s", stage, shard, fault)
+        revoke(path, stage, shard)
+    if untrue:
+        first = next(iter(untrue.values()))
+        more = f" (and {len(untrue) - 1} more)" if len(untrue) > 1 else ""
+        tell(Announced(f"{first}{more}: computing again {len(untrue)} shards of {stage}"))
 
 
 def _receipts(
