@@ -109,6 +109,7 @@ def _strips(
     rows: Rows,
     names: list[str],
     edges: NDArray[np.float64],
+    none: str,
 ) -> None:
     """
     Histogram of the finite values of each kind, with a scale of its own.
@@ -123,7 +124,7 @@ def _strips(
         axes.set_yticks([most] if counts.any() else [], [f"{most:,}"] if counts.any() else [])
         axes.set(ylim=(0, 1.15 * most), xlim=(edges[0], edges[-1]))
         if not counts.any():
-            axes.text(0.5, 0.4, "none looked for", color=DARK, ha="center", fontsize=8,
+            axes.text(0.5, 0.4, none, color=DARK, ha="center", fontsize=8,
                       transform=axes.transAxes)  # fmt: skip
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
@@ -134,7 +135,7 @@ def _draw_ratios(strips: list[Axes], rows: Rows, names: list[str]) -> None:
     """How the least seen motion compares with the most seen; and how many rows there are."""
     exponents = np.log10(np.maximum(rows.seen_least, ZERO))
     low = np.floor(np.nanmin(exponents))
-    _strips(strips, exponents, rows, names, np.arange(low, 0.26, 0.25))
+    _strips(strips, exponents, rows, names, np.arange(low, 0.26, 0.25), "no motion left to see")
     _share_axis(strips, low, 0, np.log10(ZERO), _least(rows))
     for axes, name in zip(strips, reversed(names), strict=True):
         own = rows.kinds == name
@@ -147,8 +148,9 @@ def _draw_ratios(strips: list[Axes], rows: Rows, names: list[str]) -> None:
 def _draw_distances(strips: list[Axes], rows: Rows, names: list[str]) -> None:
     """How far singular points are, by kind."""
     exponents = np.log10(np.maximum(rows.distances, NEAR))
-    low, high = min(np.floor(np.nanmin(exponents)), -2), np.ceil(np.nanmax(exponents))
-    _strips(strips, exponents, rows, names, np.arange(low, high + 0.26, 0.25))
+    low = min(np.floor(np.nanmin(exponents)), -2)
+    high = max(np.ceil(np.nanmax(exponents)), low + 1)
+    _strips(strips, exponents, rows, names, np.arange(low, high + 0.26, 0.25), "none looked for")
     _share_axis(strips, low, high, np.log10(NEAR), DISTANCE)
     n = int(np.isfinite(rows.distances).sum())
     strips[0].set_title(f"how near a singular point is ({n:,} looked for)")

@@ -32,8 +32,8 @@ def screen(
     Every environment has its singular values and its symmetry found. Within totally symmetric
     motions, they are those that are left without the nulls that symmetry demands: where the
     smallest is below ``flag_ratio`` of the largest, even without the neighbours that fade near
-    the cutoff, the distance to a singular point is estimated. If that is below
-    ``flag_distance``, the environment is flagged.
+    the cutoff, the distance to a singular point is estimated. If that is at most
+    ``flag_distance``, or one of these values is zero, the environment is flagged.
 
     Parameters
     ----------
@@ -61,16 +61,15 @@ def screen(
         Kind.UNRESOLVED if not size > 0 and len(point) else Kind.SYMMETRY if n else Kind.REGULAR
         for point, size, n in zip(points, largest, hidden, strict=True)
     ]
-    estimates = np.full(len(points), np.nan)
+    estimates, flagged = np.full(len(points), np.nan), np.zeros(len(points), dtype=bool)
     for k in np.flatnonzero(symmetric < options.flag_ratio * largest):
         near = Inner(descriptor, points[k], groups[k], options.bounds.rim)
-        if near.smallest() < options.flag_ratio * largest[k]:
+        smallest, zero = near.smallest(), tolerance * largest[k]
+        if smallest < options.flag_ratio * largest[k]:
             estimates[k] = near.distance()
-            if symmetric[k] <= tolerance * largest[k] and estimates[k] > 0:
-                kinds[k] = Kind.CUTOFF  # a null that is there only with what has faded
-        else:
-            kinds[k] = Kind.CUTOFF
-    flagged = estimates <= options.flag_distance
+            flagged[k] = estimates[k] <= options.flag_distance or smallest <= zero
+        if smallest >= options.flag_ratio * largest[k] or symmetric[k] <= zero < smallest:
+            kinds[k] = Kind.CUTOFF  # what is hardly seen, or the null, is there only with the faded
     analyses = {}
     for k in np.flatnonzero(flagged):
         kinds[k] = None

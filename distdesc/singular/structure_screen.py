@@ -92,7 +92,9 @@ def screen_structures(
     estimates, flagged = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     analyses = {}
     for k in np.flatnonzero(symmetric <= options.flag_ratio * summary.s_max).tolist():
-        kinds[k], estimates[k] = _estimated(rows[k], options, float(summary.s_max[k]), kinds[k])
+        limits = options.flag_ratio * summary.s_max[k], tolerance * summary.s_max[k]
+        otherwise = Kind.CUTOFF if symmetric[k] <= limits[1] else kinds[k]
+        kinds[k], estimates[k] = _estimated(rows[k], options.flag_distance, limits, otherwise)
         flagged[k] = kinds[k] is None
         if flagged[k] and closely:
             row = rows[k]
@@ -103,18 +105,20 @@ def screen_structures(
 
 
 def _estimated(
-    found: _Found, options: Options, largest: float, otherwise: Kind | None
+    found: _Found, near: float, limits: tuple[float, float], otherwise: Kind | None
 ) -> tuple[Kind | None, float]:
     """
     Kind of a structure of which little is seen, and its distance from a singular point.
 
-    None if it deserves a close look, and what it is otherwise if it is far from any.
+    None if it deserves a close look, and what it is otherwise if it is far from any. The limits
+    are those of singular values that are little, and that are zero.
     """
     if found.row.refusal(found.point):
         return None, np.nan
     guess = estimate(found.free())
-    if np.min(guess.singular.values, initial=np.inf) > options.flag_ratio * largest:
+    smallest, (little, zero) = np.min(guess.singular.values, initial=np.inf), limits
+    if smallest > little:
         return Kind.CUTOFF, np.nan
-    if guess.distance <= options.flag_distance:
+    if guess.distance <= near or smallest <= zero:
         return None, guess.distance
     return otherwise, guess.distance

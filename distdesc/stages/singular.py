@@ -64,13 +64,14 @@ class Singular:
     keep : str
         ``"summary"`` of the singular values, or ``"full"``: all of them.
     tolerance : float
-        Singular values below this, relative to the largest, are zero; at least what the
-        descriptor's Jacobian is exact to.
+        Singular values below this, relative to the largest, are zero; if it is less than
+        `null_of` of the descriptor, 1e-9 or more, that counts.
     flag_ratio : float
         Where the smallest singular value that symmetry does not make zero is below this,
         relative to the largest, a row is looked at again.
     flag_distance : float
-        A row is flagged if it is estimated to be as near as this to a singular point, in Å.
+        A row is flagged if it is estimated to be as near as this to a singular point, in Å, or
+        is one: has a zero that neither symmetry nor the cutoff explains.
     symmetry_tolerance : float
         How far from symmetric a row may be to be taken for symmetric, in Å.
     classify : bool

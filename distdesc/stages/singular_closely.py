@@ -73,7 +73,7 @@ def vectors_spec(name: str, atoms: Ragged, description: str) -> ArraySpec:
 
 def analysis_columns(analyses: dict[int, Analysis], n: int) -> Columns:
     """
-    Columns of `close_specs` with one value a row.
+    Columns of `analysis_specs`.
 
     Parameters
     ----------

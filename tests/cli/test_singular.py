@@ -166,6 +166,17 @@ def test_a_figure_has_a_strip_of_its_own_for_every_kind(store, tmp_path):
     assert "none looked for" in drawing, "regular environments have no singular point"
 
 
+def test_a_figure_says_where_no_motion_is_left_and_where_no_point_was_looked_for(tmp_path):
+    cube = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    lines = [f"H {x} {y} {z}" for x, y, z in cube]
+    (tmp_path / "cube.xyz").write_text("\n".join(["8", "", *lines, "1", "", "He 0 0 0", ""]))
+    call("singular", tmp_path / "cube.xyz", "--executor", "serial", "--n-max", 3, "--l-max", 4,
+         "--figure", tmp_path / "cube.svg")  # fmt: skip
+    drawing = (tmp_path / "cube.svg").read_text()
+    assert "no motion left to see" in drawing, "helium is alone"
+    assert "none looked for" not in drawing
+
+
 def test_export_has_hidden_motions_and_pairs_that_ase_reads(store, tmp_path):
     import ase.io
 

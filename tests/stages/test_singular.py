@@ -217,6 +217,21 @@ def test_neighbours_that_fade_at_the_cutoff_are_told_from_singular_points():
     assert found["flagged"][0] == 0
 
 
+@pytest.mark.parametrize("features", ["env", "sum"])
+def test_what_counts_as_zero_by_the_tolerance_asked_for_is_flagged(features):
+    atoms = molecule("CH4")
+    atoms.rattle(0.01, seed=1)
+    keys = {"map": features, "flag_distance": 1e-6}
+    _, found = ran([atoms], **keys)
+    assert found["d_est"][0] > 1e-4
+    assert found["flagged"][0] == 0
+    assert found["kind"][0] == KINDS[Kind.REGULAR]
+    _, found = ran([atoms], tolerance=5e-4, **keys)
+    assert found["n_nulls"][0] > found["symmetry_nulls"][0] == 0
+    assert found["flagged"][0] == 1
+    assert found["kind"][0] == -1  # it takes a close look to tell, and nothing is near the cutoff
+
+
 def test_rows_depend_on_their_own_structure_alone():
     stage = Singular(DESCRIPTOR, keep="full", classify=True)
     structures = [folded(), *MOLECULES]
