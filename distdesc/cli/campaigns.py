@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from distdesc.cli.options import execution_options, overrides
+from distdesc.cli.options import element_names, execution_options, overrides
 from distdesc.place import place
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def featurise(
         "descriptor": {
             "name": descriptor,
             **{k: v for k, v in hyper.items() if v is not None},
-            **({"elements": [e.strip() for e in elements.split(",")]} if elements else {}),
+            **({"elements": element_names(elements)} if elements else {}),
         },
         "stage": [{"name": "fingerprint", **({"dtype": dtype} if dtype else {})}],
         "store": {"path": output},

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distdesc.cli.campaigns import source_section
-from distdesc.cli.oneoff import is_small, one_off_options, run_of, show
+from distdesc.cli.oneoff import one_off_options, one_off_sections, run_of, show
+from distdesc.cli.options import element_names
 from distdesc.errors import CampaignError, SourceError
 
 if TYPE_CHECKING:
@@ -78,15 +79,13 @@ def _sections(
     data: dict[str, Any] = {
         "question": f"Which structures of {source} come back from their fingerprints?",
         "stage": [{"name": "decode", **{k: v for k, v in stage.items() if v not in (None, False)}}],
-        "store": {"path": store},
-        "execution": {"executor": "serial"} if is_small(source, options) else {},
-        "limits": {"quarantined_fraction": 1.0},
+        **one_off_sections(source, store, options),
     }
     if source_name == "fingerprint_store" or (source_name is None and _has_fingerprints(source)):
         return _of_store(source, data, [k for k, v in asked.items() if v is not None])
     descriptor = {"order": asked["order"] or ORDER, "cutoff": asked["cutoff"]}
     if asked["elements"]:
-        descriptor["elements"] = [e.strip() for e in asked["elements"].split(",")]
+        descriptor["elements"] = element_names(asked["elements"])
     if asked["per"] == "environment":
         data["stage"][0]["per"] = "environment"
     else:

@@ -52,20 +52,27 @@ def one_off_options(example: str) -> Callable[[Any], Any]:
     return add
 
 
-def is_small(source: str, options: dict[str, Any]) -> bool:
+def one_off_sections(source: str, store: str, options: dict[str, Any]) -> dict[str, Any]:
     """
-    Whether this process alone is done first, unless something else is asked for.
+    Sections that every such campaign has; a small file is done here before workers have started.
 
     Parameters
     ----------
     source : str
         As a user typed it.
+    store : str
+        Where rows go.
     options : dict
-        Those of `execution_options`.
+        Those of `execution_options`; what they ask for is not overridden.
     """
     asked = any(options[k] is not None for k in ("workers", "scheduler", "executor"))
     file = Path(source)
-    return not asked and file.is_file() and file.stat().st_size <= SMALL
+    small = not asked and file.is_file() and file.stat().st_size <= SMALL
+    return {
+        "store": {"path": store},
+        "execution": {"executor": "serial"} if small else {},
+        "limits": {"quarantined_fraction": 1.0},
+    }
 
 
 @contextmanager

@@ -13,6 +13,18 @@ from distdesc.errors import CampaignError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def element_names(text: str) -> list[str]:
+    """
+    Elements as a user lists them.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``H,C, N``.
+    """
+    return [name.strip() for name in text.split(",")]
+
+
 def execution_options(command: F) -> F:
     """
     Add the options that say how, not what, is computed.

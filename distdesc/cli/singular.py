@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distdesc.cli.campaigns import source_section
-from distdesc.cli.oneoff import is_small, one_off_options, run_of, show
+from distdesc.cli.oneoff import one_off_options, one_off_sections, run_of, show
+from distdesc.cli.options import element_names
 from distdesc.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ def _sections(
         "source": found,
         "descriptor": {"name": name, **hyper, "elements": _elements(found, elements)},
         "stage": [stage],
-        "store": {"path": store},
-        "execution": {"executor": "serial"} if is_small(source, options) else {},
-        "limits": {"quarantined_fraction": 1.0},
+        **one_off_sections(source, store, options),
     }
 
 
@@ -117,7 +116,7 @@ def _check(name: str, of: str) -> None:
 def _elements(source: dict[str, Any], asked: str | None) -> list[str]:
     """Elements that were asked for, or all that the source has."""
     if asked:
-        return [e.strip() for e in asked.split(",")]
+        return element_names(asked)
     from rich.console import Console
 
     from distdesc.registry import build
