@@ -114,6 +114,7 @@ def client_lock(
     file = path / (SHARE_LOCK.format(share=share) if share else LOCK)
 
     def rival() -> str | None:
+        """Client of what overlaps with this."""
         if share:
             return _holder(path / LOCK)
         shares = (n for n in storage.names(path / "run") if is_lock(n) and n != file.name)
