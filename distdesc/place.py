@@ -57,17 +57,6 @@ class ObjectPath:
         parts = (*PurePosixPath(self.key).parts, *inner.parts)
         return ObjectPath(self.scheme, self.bucket, "/".join(parts))
 
-    def joinpath(self, *names: str | PurePath) -> ObjectPath:
-        """
-        Place within this one, by several names.
-
-        Parameters
-        ----------
-        *names : str or PurePath
-            One after the other.
-        """
-        return self / PurePosixPath(*names)
-
     @property
     def name(self) -> str:
         """Last part of the key."""

@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from distdesc.errors import SourceError
-from distdesc.place import Place
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
 from distdesc.store.receipts import Receipt, iter_receipts
-from distdesc.store.storage import sizes
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.places import FileCounts, Places
 
@@ -210,15 +208,3 @@ def _stage(name: str, run: Run, receipts: list[Receipt]) -> StageSummary:
         last=max((r.finished for r in receipts), default=0.0),
         peak_rss=max((r.where.get("peak_rss", 0) for r in receipts), default=0),
     )
-
-
-def disk_size(path: Place) -> int:
-    """
-    Bytes that a store takes on disk, with plan, index and receipts.
-
-    Parameters
-    ----------
-    path : Place
-        The store.
-    """
-    return sum(size for _, size in sizes(path))
