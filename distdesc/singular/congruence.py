@@ -77,6 +77,8 @@ def _rotations(
 ) -> Iterator[NDArray[np.float64]]:
     """Rotations that bring a pair of points onto a pair of the goal, the most similar first."""
     areas = np.linalg.norm(np.cross(points[:, None], points), axis=2)
+    if len(goal) > 1:  # two, also of points on a line, of which one may be the only of its element
+        np.fill_diagonal(areas, -1.0)
     i, j = np.unravel_index(int(np.argmax(areas)), areas.shape)
     products, goal_products = points @ points.T, goal @ goal.T
     off = np.abs(products[i, i] - np.diag(goal_products))[:, None] + forbidden[i][:, None]

@@ -110,6 +110,16 @@ def test_like_neighbours_are_exchanged_and_unlike_ones_are_not():
     assert misfit(vectors, swapped, np.array([9, 1, 1, 1])) > 0.1
 
 
+@pytest.mark.parametrize("places", [[0.9, -1.4], [0.9, -1.4, 2.0, 2.4]])
+def test_neighbours_on_a_line_one_of_its_element_have_a_misfit(places):
+    line = np.outer(places, [1.0, 0.0, 0.0])
+    numbers = np.array([9] + [1] * (len(places) - 1))
+    assert misfit(line, line[:, [1, 2, 0]], numbers) < 1e-12
+    bent = line.copy()
+    bent[-1, 1] = 0.01
+    assert 1e-4 < misfit(line, bent, numbers) < 0.0101
+
+
 def test_the_misfit_of_a_small_change_is_at_most_its_length():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(5, 3))
