@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,3 +33,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no large data: set DISTDESC_DATA, or put it in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def oracle(shared_data) -> Callable[[str], Any]:
+    """Known answers about null motions, by the name of a file beside the large data sets."""
+    folder = shared_data.parent / "oracle" / "jacobian"
+    if not folder.is_dir():
+        pytest.skip(f"no known answers in {folder}")
+    return lambda name: json.loads((folder / f"{name}.json").read_text())

@@ -9,27 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support import call, fail
 
-from distdesc.cli import cli, main
+from distdesc.cli import cli
 from distdesc.report.reader import open_run
 
 ROOT = Path(__file__).parent.parent
 MOLECULES = str(ROOT / "tests" / "data" / "molecules_60.xyz")
 FAST = ["--executor", "serial", "--order", "3", "--cutoff", "4"]
-
-
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def fail(capsys, *arguments: object) -> tuple[int, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    return exit_.value.code, " ".join(capsys.readouterr().err.split())
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +82,10 @@ def test_status_and_report_and_verify_speak_json_with_documented_keys(store):
 def test_a_reduction_is_fitted_shown_and_documented(molecules, tmp_path):
     path = tmp_path / "reduced.zarr"
     reduction = ["reduction.name=principal_components", "reduction.n_components=3"]
-    text = call("featurise", molecules, "-o", path, *FAST, "--set", reduction[0],
-                "--set", reduction[1])  # fmt: skip
-    assert "fitting principal_components, pass 2 of 2" in text
-    assert "3 components have" in text
+    flags = ["-o", path, *FAST, "--set", reduction[0], "--set", reduction[1]]
+    said = CliRunner().invoke(cli, ["featurise", *map(str, [molecules, *flags])]).stderr
+    assert "fitting principal_components, pass 2 of 2" in said
+    assert "3 components have" in said
     for command in ("status", "report"):
         fit = json.loads(call(command, path, "--json"))["fit"]
         assert fit["fitted"]

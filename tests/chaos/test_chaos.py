@@ -8,11 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support import contents
+from support import StoppedError, contents, stop
 
 from distdesc.campaign import Campaign
 from distdesc.descriptors import DESCRIPTORS
-from distdesc.engine.events import RunStarted
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
@@ -31,10 +30,6 @@ STOPS = ("stop_worker", "stop_nanny", "stop_scheduler", "stop_client")
 DOUBLES = ("duplicate", "duplicate", "second_client")
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
-
-
-class StoppedError(Exception):
-    """Raised by a listener."""
 
 
 @pytest.fixture
@@ -68,11 +63,6 @@ def begin(molecules, tmp_path, monkeypatch):
 
 def serial(campaign: Campaign, path: Path) -> Path:
     """Store of the same campaign, computed here, shard after shard, without the poison."""
-
-    def stop(event: object) -> None:
-        if isinstance(event, RunStarted):
-            raise StoppedError
-
     section = {**campaign.to_dict()["store"], "path": str(path)}
     again = Campaign.from_dict(
         {**campaign.to_dict(), "store": section, "execution": {"executor": "serial"}}

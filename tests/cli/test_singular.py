@@ -12,10 +12,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from click.testing import CliRunner
+from support import call, fail
 
 import distdesc
-from distdesc.cli import cli, main
 from distdesc.report.reader import open_run
 from distdesc.report.sensitivity import WITHIN
 from distdesc.report.singular import summarise_singular
@@ -34,20 +33,6 @@ PER_ROW = {
     "structure", "atom", "point_group", "nulls", "symmetry_nulls", "kind", "s_min", "s_max",
     "d_est_angstrom",
 }  # fmt: skip
-
-
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def fail(capsys, *arguments: object) -> tuple[int, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    return exit_.value.code, " ".join(capsys.readouterr().err.split())
 
 
 def apart(descriptor, first, second) -> float:

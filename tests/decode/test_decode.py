@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.io import read
+from reference.structures import random_atoms
 
 from distdesc.decode.decoder import Decoder, Verdict
 from distdesc.decode.fingerprints import PointFingerprints, of_descriptor
@@ -35,18 +36,6 @@ def of_atoms(descriptor, positions, numbers):
 
 def errors(found, positions, numbers, reflections=True):
     return match(found.positions, found.numbers, positions, numbers, reflections)
-
-
-def random_atoms(n, seed, radius=4.0, apart=0.9):
-    rng = np.random.default_rng(seed)
-    places = []
-    while len(places) < n:
-        place = rng.uniform(-radius, radius, 3)
-        if np.linalg.norm(place) < radius and all(
-            np.linalg.norm(place - other) > apart for other in places
-        ):
-            places.append(place)
-    return np.array(places), rng.choice([1, 6, 7, 8], n)
 
 
 @pytest.mark.parametrize("k", range(0, 60, 6))

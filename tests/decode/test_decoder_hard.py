@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import molecule
+from reference.structures import random_atoms
 
 from distdesc.decode._rows_kernels import fit_rows
 from distdesc.decode.damped import refine
@@ -39,18 +40,6 @@ def row(x):
     """Places on a line, from their mean."""
     x = np.asarray(x)
     return np.stack([0 * x, 0 * x, x - x.mean()], axis=1)
-
-
-def random_atoms(n, seed, radius=4.0, apart=0.9):
-    rng = np.random.default_rng(seed)
-    places = []
-    while len(places) < n:
-        place = rng.uniform(-radius, radius, 3)
-        if np.linalg.norm(place) < radius and all(
-            np.linalg.norm(place - other) > apart for other in places
-        ):
-            places.append(place)
-    return np.array(places), rng.choice([1, 6, 7, 8], n)
 
 
 @pytest.mark.parametrize("off", [1e-2, 1e-4, 1e-5])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import json
 
 import ase.io
 import numpy as np
-import pytest
 from reference.batches import batch
 from reference.sensitivity import nulls
 from reference.spectra import is_odd, power_spectrum
@@ -117,16 +115,8 @@ def test_a_flat_environment_needs_pseudoscalars():
     assert null_counts(Trispectrum, vectors, [1] * 4) == (2, 0)
 
 
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no published environments in {folder}")
-    return folder
-
-
 def test_stated_distances_of_degenerate_pairs_come_out(oracle):
-    pairs = json.loads((oracle / "degenerate_pairs.json").read_text())
+    pairs = oracle("degenerate_pairs")
     assert len(pairs) >= 5
     for pair in pairs:
         plus, minus = np.array(pair["positions_plus"]), np.array(pair["positions_minus"])
@@ -145,7 +135,7 @@ def test_stated_distances_of_degenerate_pairs_come_out(oracle):
 
 
 def test_stated_null_motions_of_environments_come_out(oracle):
-    environments = json.loads((oracle / "environments.json").read_text())
+    environments = oracle("environments")
     assert len(environments) >= 22
     for environment in environments:
         vectors = np.array(environment["neighbour_positions"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from ase import Atoms
 from reference.batches import batch, random_rotation
+from reference.families import at_one_distance
 from reference.sensitivity import global_nulls, nulls
 from reference.structures import batch_of
 
@@ -70,11 +70,6 @@ def distance(kind, plus, minus, **fields):
     return tuple(np.linalg.norm((one - other)[part]) / size for part in (even, ~even))
 
 
-def directions(rng, n):
-    vectors = rng.normal(size=(n, 3))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
 def turned(vectors):
     """The same in a general orientation, away from all axes."""
     return np.asarray(vectors, dtype=float) @ random_rotation(np.random.default_rng(9)).T
@@ -83,7 +78,7 @@ def turned(vectors):
 @pytest.mark.parametrize("n", [4, 5, 6])
 @pytest.mark.parametrize("kind", ["points", "Gaussians"])
 def test_power_spectra_of_neighbours_at_one_distance_need_a_large_l_max(n, kind):
-    vectors = directions(np.random.default_rng(n), n)
+    vectors = at_one_distance(np.random.default_rng(n), n)
     environments = batch([(vectors, [1] * n)])
     if kind == "points":
         sizes, fields = [(k, l) for k in (1, 2, 4) for l in range(2 * n - 1)], POINTS
@@ -102,7 +97,7 @@ def test_power_spectra_of_neighbours_at_one_distance_need_a_large_l_max(n, kind)
 
 def test_power_spectra_of_four_general_neighbours_need_little():
     radii = np.array([[0.9], [1.0], [1.1], [1.25]])
-    vectors = radii * directions(np.random.default_rng(2), 4)
+    vectors = radii * at_one_distance(np.random.default_rng(2), 4)
     table = {1: [8, 7, 6, 5, 4, 3, 2, 1, 0], 2: [7, 4, 1, 0], 3: [6, 0], 4: [5, 0], 6: [5, 0]}
     for n_max, row in table.items():
         found = [
@@ -197,18 +192,6 @@ def test_bispectra_are_singular_where_their_pairs_merge():
     expected = {RadialSpectrum: 16, PowerSpectrum: 6, Bispectrum: 1, Trispectrum: 0}
     for kind, count in expected.items():
         assert n_nulls(kind, vectors) == n_nulls(kind, vectors, odd=True) == count
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no known answers in {folder}")
-
-    def load(name):
-        return json.loads((folder / f"{name}.json").read_text())
-
-    return load
 
 
 def test_null_motions_of_environments_come_out_for_two_and_three_bodies(oracle):

@@ -13,7 +13,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from support import contents, rewrite
+from support import StoppedError, contents, rewrite
 
 from distdesc.campaign import Campaign
 from distdesc.engine import workspace
@@ -40,10 +40,6 @@ PCA = {
     "reduction__n_components": 5,
     "reduction__oversampling": 12,
 }
-
-
-class StoppedError(Exception):
-    """Raised by a listener, to stop a run from within."""
 
 
 def stop_after(parts: int):

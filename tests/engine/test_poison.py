@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from support import StoppedError, stop
 
 from distdesc.campaign import Campaign
 from distdesc.descriptors import DESCRIPTORS
@@ -65,15 +66,6 @@ def rows_and_status(path: Path, without: list[int]) -> tuple[np.ndarray, np.ndar
     structure, _ = found.locate(np.arange(n))
     rows = found.reader.read("fingerprint", 0, n)
     return rows, found.status("fingerprint"), np.isin(structure, without)
-
-
-class StoppedError(Exception):
-    """Raised by a listener, to stop a run that has begun."""
-
-
-def stop(event) -> None:
-    if isinstance(event, RunStarted):
-        raise StoppedError
 
 
 def check_rows(harmed: Path, good: Path, without: list[int]) -> None:

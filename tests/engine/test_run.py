@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import contents, rewrite
+from support import StoppedError, contents, rewrite
 
 from distdesc.engine import workspace
 from distdesc.engine.events import RunStarted, ShardFinished
@@ -20,10 +20,6 @@ from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.receipts import done_shards, receipt_path, revoke
 from distdesc.store.written import read_plan
-
-
-class StoppedError(Exception):
-    """Raised by a listener, to stop a run from within."""
 
 
 def stop_after(shards: int):

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import contents
+from support import StoppedError, contents, stop
 
 from distdesc.campaign import Campaign
-from distdesc.engine.events import Announced, RunStarted, ShardFinished
+from distdesc.engine.events import Announced, ShardFinished
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
@@ -249,7 +249,7 @@ def test_of_two_attempts_the_second_leaves_the_objects_of_the_first_alone(make, 
             stamps.update((f, f.stat().st_mtime_ns) for f in campaign.path.rglob("c/0/*"))
         return original(self, batch, first, last, clock)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(campaign, [stop])
     plan = read_plan(campaign.path)
     task = stage_plans(campaign.path, plan)[0].task(0)
@@ -260,15 +260,6 @@ def test_of_two_attempts_the_second_leaves_the_objects_of_the_first_alone(make, 
     assert stamps
     assert all(f.stat().st_mtime_ns == stamp for f, stamp in stamps.items())
     assert receipt == read_receipt(campaign.path, "fingerprint", 0)
-
-
-class Stopped(Exception):  # noqa: N818
-    """Raised by a listener."""
-
-
-def stop(event: object) -> None:
-    if isinstance(event, RunStarted):
-        raise Stopped
 
 
 def test_of_two_clients_that_find_the_same_dead_one_the_slower_leaves_the_lock_alone(
@@ -287,10 +278,10 @@ def test_of_two_clients_that_find_the_same_dead_one_the_slower_leaves_the_lock_a
             mine = file.read_bytes()
             original(path)
             seen.append("kept" if file.read_bytes() == mine else "lost")
-            raise Stopped
+            raise StoppedError
 
     monkeypatch.setattr(locks, "_take_away", late)
-    with pytest.raises(Stopped), client_lock(tmp_path):
+    with pytest.raises(StoppedError), client_lock(tmp_path):
         pass
     assert seen == ["kept"]
     assert not list(file.parent.iterdir())

@@ -13,11 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from click.testing import CliRunner
-from support import contents
+from support import call, contents, fail
 
 from distdesc.campaign import Campaign
-from distdesc.cli import cli, main
 from distdesc.engine.events import Announced, ShardFinished
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.task import run_task
@@ -34,20 +32,6 @@ from distdesc.store.receipts import done_shards, read_receipt, receipt_path
 from distdesc.store.written import read_plan
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.structure_store import StructureStore
-
-
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def fail(capsys, *arguments: object) -> tuple[int, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["distdesc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    return exit_.value.code, " ".join(capsys.readouterr().err.split())
 
 
 def again(campaign: Campaign) -> tuple[list[int], str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from reference.families import (
@@ -42,14 +40,6 @@ def counts(descriptor, point, tolerance=1e-6, null=1e-9):
     every = np.hstack([np.empty((3 * len(point), 0)), *found.motions.values()])
     np.testing.assert_allclose(every.T @ every, np.eye(every.shape[1]), atol=1e-9)
     return {kind.value: count for kind, count in found.counts.items()}
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no known answers in {folder}")
-    return lambda name: json.loads((folder / f"{name}.json").read_text())
 
 
 def test_environments_have_the_kinds_of_nulls_that_are_known(oracle):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 
 import numpy as np
@@ -284,18 +283,6 @@ def test_summaries_name_the_ends_the_gap_and_the_nulls():
     np.testing.assert_allclose(found.gap, [5e11, np.nan, np.nan, np.nan, 4 / 3, 2.0**52])
     assert found.gap_position.tolist() == [3, 0, 0, 0, 2, 1]
     assert found.n_nulls.tolist() == [1, 0, 0, 2, 0, 2]
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no known answers in {folder}")
-
-    def load(name):
-        return json.loads((folder / f"{name}.json").read_text())
-
-    return load
 
 
 def made_for(kind, vectors, numbers, **sizes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 
 import numpy as np
@@ -56,14 +55,6 @@ def on_circle(rng, radius=1):
     """Rational point of a circle."""
     t = Fraction(int(rng.integers(1, 40)), 13)
     return [radius * (1 - t * t) / (1 + t * t), radius * 2 * t / (1 + t * t)]
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no known answers in {folder}")
-    return lambda name: json.loads((folder / f"{name}.json").read_text())
 
 
 def test_ranks_that_are_known_exactly_come_out_exactly_and_in_floats(oracle):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -46,14 +44,6 @@ CRYSTALS = {
         "D6h", 9, 9,
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_data):
-    folder = shared_data.parent / "oracle" / "jacobian"
-    if not folder.is_dir():
-        pytest.skip(f"no known answers in {folder}")
-    return lambda name: json.loads((folder / f"{name}.json").read_text())
 
 
 def all_of(atoms, cutoff=50.0):
