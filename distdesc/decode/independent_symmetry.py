@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from distdesc.descriptors.density import solid_harmonics
+from distdesc.descriptors.sample_densities import turn
 
 NO_SYMMETRY = "C1"
 
@@ -30,21 +30,16 @@ def generators() -> dict[str, tuple[NDArray[np.float64], ...]]:
     return {
         NO_SYMMETRY: (),
         "Cs": (z_mirror,),
-        **{f"C{k}v": (_turn(k), y_mirror) for k in folds},
-        **{f"C{k}": (_turn(k),) for k in (3, 2)},
-        "Oh": (cycle, _turn(4), -np.eye(3)),
-        "Td": (cycle, _turn(2), _turn(4) @ z_mirror),
-        **{f"D{k}h": (_turn(k), two_fold, z_mirror) for k in folds},
-        **{f"D{k}d": (_turn(2 * k) @ z_mirror, two_fold) for k in (6, 5, 4, 3, 2)},
-        **{f"D{k}": (_turn(k), two_fold) for k in (3, 2)},
-        **{f"C{k}h": (_turn(k), z_mirror) for k in (3, 2)},
-        "S4": (_turn(4) @ z_mirror,),
+        **{f"C{k}v": (turn(k), y_mirror) for k in folds},
+        **{f"C{k}": (turn(k),) for k in (3, 2)},
+        "Oh": (cycle, turn(4), -np.eye(3)),
+        "Td": (cycle, turn(2), turn(4) @ z_mirror),
+        **{f"D{k}h": (turn(k), two_fold, z_mirror) for k in folds},
+        **{f"D{k}d": (turn(2 * k) @ z_mirror, two_fold) for k in (6, 5, 4, 3, 2)},
+        **{f"D{k}": (turn(k), two_fold) for k in (3, 2)},
+        **{f"C{k}h": (turn(k), z_mirror) for k in (3, 2)},
+        "S4": (turn(4) @ z_mirror,),
     }
-
-
-def _turn(fold: int) -> NDArray[np.float64]:
-    c, s = np.cos(2 * pi / fold), np.sin(2 * pi / fold)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 @lru_cache(maxsize=64)

@@ -62,15 +62,15 @@ def symmetries() -> dict[str, tuple[NDArray[np.float64], ...]]:
     y_mirror, z_mirror = np.diag([1.0, -1.0, 1.0]), np.diag([1.0, 1.0, -1.0])
     two_fold, inversion = np.diag([1.0, -1.0, -1.0]), -np.eye(3)
     cycle = np.roll(np.eye(3), 1, axis=0)
-    half, third = _turn(2), _turn(3)
-    improper = _turn(4) @ z_mirror
+    half, third = turn(2), turn(3)
+    improper = turn(4) @ z_mirror
     return {
         "Cs": (y_mirror,), "C2": (half,), "C2v": (half, y_mirror), "C3": (third,),
         "C3v": (third, y_mirror), "C2h": (half, z_mirror), "D2": (half, two_fold),
         "D3": (third, two_fold), "D3h": (third, two_fold, z_mirror),
         "D3d": (third, two_fold, inversion), "D2h": (half, two_fold, z_mirror),
         "D2d": (improper, two_fold), "Td": (cycle, half, improper),
-        "D5h": (_turn(5), two_fold, z_mirror), "D6h": (_turn(6), two_fold, z_mirror),
+        "D5h": (turn(5), two_fold, z_mirror), "D6h": (turn(6), two_fold, z_mirror),
     }  # fmt: skip
 
 
@@ -102,6 +102,19 @@ def samples(order: int) -> Samples:
     return Samples(np.array(found), generic, ~generic | chain, np.where(chain, SMALL, 1.0))
 
 
+def turn(fold: int) -> NDArray[np.float64]:
+    """
+    Matrix of the smallest turn of an axis along z, shape (3, 3).
+
+    Parameters
+    ----------
+    fold : int
+        Turns that make a whole one.
+    """
+    c, s = np.cos(2 * pi / fold), np.sin(2 * pi / fold)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
 def closure(generators: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
     """
     All operations of a finite group.
@@ -123,11 +136,6 @@ def closure(generators: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
             if all(np.max(np.abs(product - other)) > 1e-6 for other in group):
                 group.append(product)
     return np.array(group)
-
-
-def _turn(fold: int) -> NDArray[np.float64]:
-    c, s = np.cos(2 * pi / fold), np.sin(2 * pi / fold)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _direction(draw: Callable[[], float]) -> NDArray[np.float64]:
