@@ -242,22 +242,35 @@ def _record_by_ase(text: str) -> Structure:
     if columns and not {"pos", "positions"} & set(columns[1].split(":")[::3]):
         # ASE would put all atoms at the origin.
         raise UnreadableError(_NO_POSITIONS)
+    announced = columns[1] if columns else PLAIN_COLUMNS
+    if _width(announced) > len(text):
+        # ASE would make room for them first, be there memory for it or not.
+        raise UnreadableError(
+            f"Properties announces more columns than the frame has characters: {announced[:80]}"
+        )
     try:
         atoms: Atoms = next(iter(read_xyz(io.StringIO(text), 0)))
     except KeyError as error:
         raise UnreadableError(f"unknown species or key {error}") from error
     except PARSE_ERRORS as error:
-        short = _short_line(text, columns[1] if columns else PLAIN_COLUMNS)
+        short = _short_line(text, announced)
         raise UnreadableError(short or f"{type(error).__name__}: {error}") from error
     return from_atoms(atoms)
 
 
 def _short_line(text: str, columns: str) -> str | None:
     """Say which atom has fewer columns than announced; ASE says that in many ways."""
-    widths = columns.split(":")[2::3]
-    wanted = sum(map(int, widths)) if all(w.isdecimal() for w in widths) else 0
+    wanted = _width(columns)
     for number, line in enumerate(text.split("\n")[2:]):
         found = len(line.split())
         if 0 < found < wanted:
             return f"Properties announces {wanted} columns, but atom {number} has {found}"
     return None
+
+
+def _width(columns: str) -> int:
+    """How many columns are announced; 0 if that is no number."""
+    widths = columns.split(":")[2::3]
+    if not all(w.isdecimal() for w in widths):
+        return 0
+    return sum(int(w) if len(w) < 19 else 10**18 for w in widths)
