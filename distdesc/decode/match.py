@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from distdesc.symmetry.alignment import axes_along, rotation_onto
+
 CANDIDATES = 96
 """Alignments to try, of each handedness."""
 
@@ -97,16 +99,8 @@ def _settled(
         if step > 0 and np.array_equal(assigned, order):
             break
         order = assigned
-        rotation = _kabsch(positions, goal[order])
+        rotation = rotation_onto(positions, goal[order])
     return positions @ rotation.T, order
-
-
-def _kabsch(positions: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Proper rotation about the origin that brings positions closest to a goal."""
-    u, _, vt = np.linalg.svd(goal.T @ positions)
-    flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation: NDArray[np.float64] = u @ flip @ vt
-    return rotation
 
 
 def _rotations(
@@ -131,17 +125,7 @@ def _rotations(
     off += 100.0 * ((labels != goal_labels[i])[:, None] | (labels != goal_labels[j]))
     if len(goal) > 1:
         np.fill_diagonal(off, np.inf)
-    frame = _frame(goal[i], goal[j])
+    frame = axes_along(goal[i], goal[j])
     chosen = np.argsort(off, axis=None, kind="stable")[:CANDIDATES]
     for a, b in zip(*np.unravel_index(chosen, off.shape), strict=True):
-        yield frame.T @ _frame(positions[a], positions[b])
-
-
-def _frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Right-handed axes, as rows: along one vector, then towards another."""
-    axes = np.stack([first, second, np.roll(np.eye(3), 1, axis=0)[np.argmin(np.abs(first))]])
-    q, r = np.linalg.qr(np.concatenate([axes, np.eye(3)]).T)
-    rows: NDArray[np.float64] = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
-    if np.linalg.det(rows) < 0:
-        rows[2] *= -1
-    return rows
+        yield frame.T @ axes_along(positions[a], positions[b])

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from distdesc.symmetry.alignment import axes_along, rotation_onto
+
 CANDIDATES = 200
 """Alignments to try, of each handedness: pairs of neighbours on pairs most like them."""
 
@@ -62,9 +64,7 @@ def _settled(
         moved = points @ rotation.T
         costs = np.sum((moved[:, None] - goal) ** 2, axis=2) + forbidden
         order = linear_sum_assignment(costs)[1]
-        left, _, right = np.linalg.svd(goal[order].T @ points)
-        turn = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-        rotation = left @ turn @ right
+        rotation = rotation_onto(points, goal[order])
         now = float(np.sum((points @ rotation.T - goal[order]) ** 2))
         if not now < total:
             break
@@ -86,19 +86,8 @@ def _rotations(
     off = off + 2 * np.abs(products[i, j] - goal_products)
     if len(goal) > 1:
         np.fill_diagonal(off, np.inf)
-    frame = _frame(points[i], points[j])
+    frame = axes_along(points[i], points[j])
     for place in np.argsort(off, axis=None, kind="stable")[:CANDIDATES]:
         a, b = np.unravel_index(place, off.shape)
         if off[a, b] < IMPOSSIBLE:
-            yield _frame(goal[a], goal[b]).T @ frame
-
-
-def _frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Right-handed axes, as rows: along one vector, then towards another."""
-    spare = np.eye(3)[np.argmin(np.abs(first))]
-    columns = np.stack([first, second, spare, np.roll(spare, 1), np.roll(spare, 2)], axis=1)
-    q, r = np.linalg.qr(columns)
-    rows: NDArray[np.float64] = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
-    if np.linalg.det(rows) < 0:
-        rows[2] *= -1
-    return rows
+            yield axes_along(goal[a], goal[b]).T @ frame
