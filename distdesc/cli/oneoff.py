@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -44,12 +45,7 @@ def one_off_options(example: str) -> Callable[[Any], Any]:
         PRINT_TOML, execution_options, ACCEPT,
     )  # fmt: skip
 
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda made, add: add(made), reversed(options), command)
 
 
 def one_off_sections(source: str, store: str, options: dict[str, Any]) -> dict[str, Any]:
