@@ -49,6 +49,7 @@ def run_scheduler(options: SchedulerOptions) -> None:
     dashboard = options.dashboard != "none"
 
     async def until_told() -> None:
+        """Listen until a signal comes."""
         async with Scheduler(
             host=host or None,
             interface=options.interface or None,
@@ -66,13 +67,8 @@ def run_scheduler(options: SchedulerOptions) -> None:
                 if options.scheduler_file:
                     Path(options.scheduler_file).unlink(missing_ok=True)
 
-    try:
-        with dask.config.set(SETTINGS):
-            asyncio.run(until_told())
-    except (RuntimeError, OSError, ValueError) as error:
-        cause = error.__cause__ or error
-        raise RunError(f"no scheduler can be started at {host or options.interface}:"
-                       f"{options.port}: {cause}") from error  # fmt: skip
+    where = f"{host or options.interface}:{options.port}"
+    _run(until_told(), f"no scheduler can be started at {where}")
 
 
 def run_workers(options: WorkerOptions) -> None:
@@ -90,14 +86,17 @@ def run_workers(options: WorkerOptions) -> None:
         If no scheduler answers, or workers cannot be started.
     """
     security = security_of(options.tls, ("worker",))
+    refusal = f"workers of the scheduler {options.scheduler} cannot be started"
+    _run(_work(options, security), refusal)
+
+
+def _run(work: Coroutine[Any, Any, None], refusal: str) -> None:
+    """Run to the end, with our settings of Dask; what fails is told after the refusal."""
     try:
         with dask.config.set(SETTINGS):
-            asyncio.run(_work(options, security))
-    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
-        cause = error.__cause__ or error
-        raise RunError(
-            f"workers of the scheduler {options.scheduler} cannot be started: {cause}"
-        ) from error
+            asyncio.run(work)
+    except (RuntimeError, OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise RunError(f"{refusal}: {error.__cause__ or error}") from error
 
 
 async def _work(options: WorkerOptions, security: Any) -> None:
