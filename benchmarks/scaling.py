@@ -23,11 +23,13 @@ from __future__ import annotations
 import argparse
 import lzma
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -97,11 +99,25 @@ def times(receipts: list[Receipt], workers: int, begun: float) -> Times:
     return Times(rows / steady, 1 - inside / steady, last - first, first - begun)
 
 
+def complete(command: list[Any], environment: dict[str, str], folder: Path) -> None:
+    """Run a command to its end; with all that it started, it is ended if this is."""
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        if process.wait():
+            raise SystemExit(f"{command[0]} ended with {process.returncode}")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
 def in_processes(job: Path, workers: int, environment: dict[str, str]) -> None:
     """Run a job with an embedded cluster."""
     command = [sys.executable, "-m", "distdesc", "run", str(job), "--workers", str(workers)]
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)  # fmt: skip
+    complete(command, environment, job.parent)
 
 
 def on_hosts(job: Path, workers: int, environment: dict[str, str]) -> None:
@@ -114,9 +130,7 @@ def on_hosts(job: Path, workers: int, environment: dict[str, str]) -> None:
         (folder / "hosts.txt").write_text("".join(f"{host} 1 2\n" for host in made.names))
         there = {"RUN": f"{folder}/run", "HOST": made.address, "SSH": str(made.ssh),
                  "SCRATCH": name}  # fmt: skip
-        subprocess.run([SCRIPT, folder / "hosts.txt", job], check=True, cwd=folder,
-                       env=environment | there, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)  # fmt: skip
+        complete([SCRIPT, folder / "hosts.txt", job], environment | there, folder)
 
 
 def measured(way: Any, kernel: str, shards: int, rows: int, workers: int) -> Times:
@@ -172,6 +186,8 @@ def main() -> None:
     parser.add_argument("--kernels", default=",".join(KERNELS))
     parser.add_argument("--hosts", action="store_true", help="network namespaces too")
     options = parser.parse_args()
+    # What was started is ended, and networks are taken down, also then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     ways = {"processes": in_processes}
     if options.hosts:
         sys.path.insert(0, str(ROOT / "tests" / "cluster"))
