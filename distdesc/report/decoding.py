@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.report.decoded_rows import STAGE, Rows, decoded_rows, right, verdict_names
+from distdesc.report.numbers import finite
 from distdesc.report.reader import Run
 from distdesc.schema import RowKind
 
@@ -200,8 +201,8 @@ def decoded_structures(run: Run) -> Iterator[dict[str, Any]]:
             "verdict": names[rows["verdict"][k]],
             "positions_ok": bool(positions[k]) if known[k] else None,
             "species_ok": bool(species[k]) if told[k] else None,
-            "max_error_angstrom": _finite(rows["max_error"][k]),
-            "residual": _finite(rows["residual"][k]),
+            "max_error_angstrom": finite(rows["max_error"][k]),
+            "residual": finite(rows["residual"][k]),
             "seconds": float(rows["seconds"][k]),
             "road": str(rows["road"][k]),
             "reason": str(rows["reason"][k]),
@@ -225,7 +226,3 @@ def decoding_json(run: Run) -> dict[str, Any]:
             {"structure": k, "reason": v} for k, v in sorted(run.quarantined().items())
         ],
     }
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

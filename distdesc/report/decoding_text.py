@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distdesc.report.decoding import DecodingSummary, Successes
+from distdesc.report.numbers import so_many
 from distdesc.report.text import facts_table
 
 GROUPS = 20
@@ -64,20 +65,16 @@ def _cells(line: Successes, total: Successes) -> list[str]:
 def _facts(found: DecodingSummary) -> list[tuple[str, str]]:
     total, facts = found.total, []
     if total.known:
-        facts.append(("positions within 0.01 Å", _share(total.positions_ok, total.known)))
+        facts.append(("positions within 0.01 Å", so_many(total.positions_ok, total.known)))
         if total.tells_elements:
-            facts.append(("and species right", _share(total.species_ok, total.tells_elements)))
+            facts.append(("and species right", so_many(total.species_ok, total.tells_elements)))
         facts.append(("called exact, but wrong", str(total.wrong) if total.wrong else "none"))
-    facts.append(("fingerprint to 1e-6", _share(total.reproduced, total.rows)))
+    facts.append(("fingerprint to 1e-6", so_many(total.reproduced, total.rows)))
     if found.errors:
         parts = [f"{n:,} from {decade}" for decade, n in found.errors.items()]
         facts.append(("largest error, Å", ", ".join(parts)))
     facts.append(("road", "; ".join(f"{n:,} {road}" for road, n in found.roads.items())))
     return [*facts, ("decoding", f"{total.total_seconds:.1f} s on one core")]
-
-
-def _share(n: int, of: int) -> str:
-    return f"{n:,} of {of:,} ({100 * n / max(1, of):.4g} %)"
 
 
 def _milliseconds(seconds: float) -> str:

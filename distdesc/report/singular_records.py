@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.report.numbers import finite
 from distdesc.report.reader import Run
 from distdesc.report.singular_ends import ALIKE
 from distdesc.report.singular_rows import NOT_TOLD, Rows, blocks, stage_of
@@ -45,7 +45,7 @@ def row_dicts(rows: Rows) -> Iterator[dict[str, Any]]:
             "point_group": str(rows["point_group"][k]),
             **_nulls(rows, k),
             "kind": None if kinds[k] == NOT_TOLD else str(kinds[k]),
-            "seen_least": _finite(seen[k]),
+            "seen_least": finite(seen[k]),
             "d_est_angstrom": _number(rows, "d_est", k),
             **(_found(rows, k) if found else {}),
             **({ALIKE: int(rows[ALIKE][k])} if ALIKE in rows.columns else {}),
@@ -89,8 +89,4 @@ def singular_rows(run: Run) -> Iterator[dict[str, Any]]:
 
 def _number(rows: Rows, name: str, k: int) -> float | None:
     values: NDArray[Any] | None = rows.columns.get(name)
-    return None if values is None else _finite(values[k])
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return None if values is None else finite(values[k])

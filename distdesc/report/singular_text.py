@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from distdesc.report.numbers import so_many
 from distdesc.report.sensitivity import Line, SensitivitySummary
 from distdesc.report.singular import SingularSummary
 from distdesc.report.text import facts_table
@@ -104,8 +105,8 @@ def _facts(found: SingularSummary) -> list[tuple[str, str]]:
     if found.stage == "search":
         facts = [("different points", _points(found))]
     else:
-        facts = [("nulls beyond symmetry", _share(found.beyond_symmetry, found.rows)),
-                 ("flagged", _share(found.flagged, found.rows))]  # fmt: skip
+        facts = [("nulls beyond symmetry", so_many(found.beyond_symmetry, found.rows, 3)),
+                 ("flagged", so_many(found.flagged, found.rows, 3))]  # fmt: skip
         if found.alone:
             facts.append(("nothing to see", f"{found.alone:,}: no motion but trivial ones"))
     if found.pairs:
@@ -169,10 +170,6 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return "0" if value < 1e-12 else f"{value:.2e}"
-
-
-def _share(n: int, of: int) -> str:
-    return f"{n:,} of {of:,} ({100 * n / max(1, of):.3g} %)"
 
 
 def sensitivity_table(found: SensitivitySummary) -> Group:
