@@ -34,12 +34,11 @@ from distdesc.store.fits import (
     pass_name,
     read_arrays,
     read_fitted,
-    read_projection,
     remove_pass,
     write_arrays,
     write_fitted,
-    write_projection,
 )
+from distdesc.store.projection import projection_faults, projection_files, write_projection
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.storage import exists
 from distdesc.store.written import WrittenPlan
@@ -63,12 +62,13 @@ def is_fitted(path: Place, plan: WrittenPlan) -> bool:
         return True
     try:
         fitted = read_fitted(path)
-        if fitted is not None:
-            read_projection(path, fitted.digests)
     except StoreError as error:
         log.warning("%s; fitting again", error)
         return False
-    return fitted is not None
+    faults = {} if fitted is None else projection_faults(path, fitted)
+    for what in faults.values():
+        log.warning("%s; fitting again", what)
+    return fitted is not None and not faults
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,10 @@ class Fitter:
                 f"{self.path} has rows of other components than are fitted now, which were "
                 f"damaged; the machine or the versions have changed. Choose another [store] path"
             )
-        fitted = Fitted(digests, n, projection.total_variance, tuple(projection.variance.tolist()))
+        variance = tuple(projection.variance.tolist())
+        fitted = Fitted(
+            digests, n, projection.total_variance, variance, projection_files(self.path)
+        )
         write_fitted(self.path, fitted)
         rank = sum(v > 0 for v in fitted.variance)
         if fitted.variance and rank < projection.n_components:

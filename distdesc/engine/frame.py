@@ -21,6 +21,7 @@ from distdesc.store.arrays import consolidate, create_array, create_group, creat
 from distdesc.store.fits import TABLE
 from distdesc.store.layout import system_specs
 from distdesc.store.objects import parsed
+from distdesc.store.rows import digest_rows
 from distdesc.store.storage import files, read, replace
 from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
 from distdesc.structures.index import SourceIndex
@@ -125,7 +126,7 @@ def restore_frame(
         Of its source.
     whole : bool
         Compare offsets and shard tables too, which takes long if there are many structures;
-        otherwise, they are looked at only if one of them is missing.
+        otherwise, they are looked at only if one of them is missing, or a table is damaged.
 
     Returns
     -------
@@ -186,10 +187,10 @@ def _has_offsets(path: Place, plan: WrittenPlan) -> bool:
 
 
 def _has_tables(path: Place, plan: WrittenPlan) -> bool:
-    shapes = {layout.stage: (layout.n_shards, 4) for layout in plan.layouts}
-    if plan.fit is not None:
-        shapes[TABLE] = (plan.fit.runs, 5)
+    """Whether shard tables are as they were planned: rows would be computed at wrong places."""
+    names = [layout.stage for layout in plan.layouts]
+    names += [] if plan.fit is None else [TABLE]
     try:
-        return all(read_shard_table(path, k).shape == shape for k, shape in shapes.items())
+        return all(digest_rows(read_shard_table(path, k)) == plan.tables.get(k) for k in names)
     except StoreError:
         return False

@@ -23,8 +23,10 @@ from distdesc.errors import CampaignError, StoreError
 from distdesc.place import Place
 from distdesc.stages.stage import Stage
 from distdesc.store import storage
+from distdesc.store.fits import TABLE
 from distdesc.store.local import PARTIAL
 from distdesc.store.lock import is_lock
+from distdesc.store.rows import digest_rows
 from distdesc.store.written import (
     WrittenPlan,
     plan_path,
@@ -126,6 +128,8 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
     offsets = count_offsets(index)
     stages, plans = plan_stages(campaign, index, offsets)
     fit = plan_fit(campaign, offsets)
+    tables = {p.layout.stage: p.table for p in plans}
+    tables |= {} if fit is None else {TABLE: fit.table}
     named = zip(campaign.stage_names, stages, strict=True)
     identity = {**campaign.identity(), "stage": [described(name, stage) for name, stage in named]}
     written = WrittenPlan(
@@ -139,6 +143,7 @@ def _create(campaign: Campaign, listener: Listener) -> WrittenPlan:
         versions=versions(),
         made={"time": time.time(), **machine()},
         fit=None if fit is None else fit.layout,
+        tables={name: digest_rows(table) for name, table in tables.items()},
     )
     storage.delete(path / "zarr.json")
     lay_out(path, written, index)

@@ -105,6 +105,9 @@ def check_same_input(campaign: Campaign, plan: WrittenPlan, listener: Listener) 
     folder = campaign.path / INDEX
     try:
         index = SourceIndex.load(folder)
+        damage = index.damage(folder)
+        if damage is not None:
+            raise SourceError(damage)
     except SourceError as error:
         listener(Announced(f"{error}; indexing again"))
         index = SourceIndex(np.empty(0, np.int32), np.empty((0, 1), np.int64), "")

@@ -22,7 +22,8 @@ from distdesc.errors import SourceError, StoreError
 from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store.audit import Sizes, listed_sizes, object_fault
-from distdesc.store.fits import GROUP, read_fitted, read_projection
+from distdesc.store.fits import pass_name, read_fitted
+from distdesc.store.projection import GROUP, projection_faults
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_rows
 from distdesc.store.storage import delete
@@ -143,7 +144,7 @@ def verify(
             if tick is not None:
                 tick(done, total)
     unfitted = _fit_faults(path, plan)
-    faults += unfitted
+    faults += [*unfitted, *_pass_faults(path, plan)]
     sampled = _sample(path, plans, recomputed, faults) if recomputed and not unfitted else []
     why = "rows cannot be reduced without what was fitted" if unfitted else ""
     try:
@@ -215,13 +216,15 @@ def _fit_faults(path: Place, plan: WrittenPlan) -> list[Fault]:
         begun = any(done_shards(path, x.stage) for x in plan.layouts)
         what = f"rows were computed, but {path} has no record of the fit"
         return [Fault(GROUP, 0, "", what)] if begun else []
-    faults = []
-    for name, digest in fitted.digests.items():
-        try:
-            read_projection(path, {name: digest})
-        except StoreError as error:
-            faults.append(Fault(GROUP, 0, f"{GROUP}/{name}", str(error)))
-    return faults
+    return [Fault(GROUP, 0, name, what) for name, what in projection_faults(path, fitted).items()]
+
+
+def _pass_faults(path: Place, plan: WrittenPlan) -> list[Fault]:
+    """Receipts of parts of the fit that cannot be read."""
+    passes = range(0 if plan.fit is None else plan.fit.passes)
+    parts = ((k, part) for k in passes for part in sorted(done_shards(path, pass_name(k))))
+    found = (_receipt(path, pass_name(k), part, plan.digest)[1] for k, part in parts)
+    return [fault for fault in found if fault is not None]
 
 
 def _receipt(

@@ -19,8 +19,9 @@ from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.stage import Stage
-from distdesc.store.fits import read_fitted, read_projection
+from distdesc.store.fits import read_fitted
 from distdesc.store.layout import StageLayout, system_specs
+from distdesc.store.projection import read_projection
 from distdesc.store.storage import stamp
 from distdesc.store.writing import RowWriter
 from distdesc.store.written import WrittenPlan, read_plan

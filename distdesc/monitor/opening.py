@@ -6,6 +6,7 @@ from math import ceil
 
 import numpy as np
 
+from distdesc.errors import StoreError
 from distdesc.monitor.stage_tally import StageTally
 from distdesc.monitor.tally import Tally
 from distdesc.place import Place
@@ -30,7 +31,7 @@ def tally_of(path: Place, plan: WrittenPlan) -> Tally:
         If a shard table cannot be read.
     """
     stages = []
-    if plan.fit is not None and plan.fit.passes and read_fitted(path) is None:
+    if plan.fit is not None and plan.fit.passes and not _is_fitted(path):
         parts, rows = max(1, plan.fit.parts), plan.fit.environments
         stages += [
             StageTally(pass_name(k), ceil(rows / parts), rows, np.ones(parts, np.int64))
@@ -41,3 +42,11 @@ def tally_of(path: Place, plan: WrittenPlan) -> Tally:
         stages.append(StageTally(layout.stage, layout.shard_rows, layout.n_rows, table[:, 3]))
     question = str(plan.campaign.get("question", ""))
     return Tally(plan.digest, str(path), question, plan.n_structures, stages)
+
+
+def _is_fitted(path: Place) -> bool:
+    """Whether there is a record of the fit; with one that is damaged, a run fits again."""
+    try:
+        return read_fitted(path) is not None
+    except StoreError:
+        return False

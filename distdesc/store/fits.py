@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import io
-import json
+import struct
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import zlib
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import xxhash
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from distdesc.errors import StoreError
 from distdesc.place import Place
-from distdesc.store.arrays import consolidate
-from distdesc.store.checked import UNREADABLE, get_array
+from distdesc.store.checked import UNREADABLE
 from distdesc.store.containment import inside
-from distdesc.store.objects import parsed
-from distdesc.store.rows import digest_rows
-from distdesc.store.storage import delete, delete_folder, read, replace, zarr_store
+from distdesc.store.npy import DAMAGED
+from distdesc.store.objects import sealed, unsealed
+from distdesc.store.storage import delete, delete_folder, read, replace
 
 FOLDER = "run/fit"
 """Folder of bases, sketches and the record of a fit, in the store."""
 
-GROUP = "reduction"
-"""Zarr group of the arrays of the projection."""
-
 TABLE = "fit"
 """Name of the table of what the sample reads, beside the shard tables."""
-
-CHUNK_BYTES = 2**21
-"""Of a chunk of the components, decoded, at the most."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -54,12 +45,15 @@ class Fitted:
         Of all features together.
     variance : tuple of float
         Along each component; empty if nothing was fitted.
+    files : dict of str to str
+        XXH3-128 of each object of the projection, by its name in the group ``reduction``.
     """
 
     digests: dict[str, str]
     environments: int
     total_variance: float
     variance: tuple[float, ...]
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def explained(self) -> tuple[float, ...]:
@@ -166,7 +160,7 @@ def read_arrays(file: Place, digest: str | None = None) -> tuple[Arrays, str]:
         _check_stored(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             return dict(found), stored
-    except (*UNREADABLE, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, OSError, zipfile.BadZipFile, zlib.error, struct.error) as error:
         raise StoreError(f"{file} is damaged: {error}") from error
 
 
@@ -193,94 +187,6 @@ def remove_pass(path: Place, number: int) -> None:
     delete(basis_path(path, number))
 
 
-def write_projection(path: Place, arrays: Arrays, attributes: Mapping[str, Any]) -> dict[str, str]:
-    """
-    Write the arrays of a projection into the group ``reduction``, instead of what is there.
-
-    Parameters
-    ----------
-    path : Place
-        The store.
-    arrays : dict of str to ndarray
-        ``mean``, ``components``, and ``variance`` if there is one.
-    attributes : mapping
-        JSON-compatible attributes of the group.
-
-    Returns
-    -------
-    dict of str to str
-        XXH3-128 of each array, which are also an attribute of the group.
-    """
-    digests = {name: digest_rows(values) for name, values in sorted(arrays.items())}
-    delete_folder(path / GROUP)
-    store = zarr_store(path)
-    zarr.create_group(store, path=GROUP, attributes={"digests": digests, **attributes})
-    for name, values in arrays.items():
-        rows = max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
-        array = zarr.create_array(
-            store,
-            name=f"{GROUP}/{name}",
-            shape=values.shape,
-            chunks=(min(rows, len(values)), *values.shape[1:]),
-            dtype=values.dtype,
-            compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"), Crc32cCodec()],
-            dimension_names=_DIMENSIONS[name],
-            attributes={"unit": "1", "description": _DESCRIPTIONS[name]},
-            config={"write_empty_chunks": True},
-        )
-        array[:] = values
-    consolidate(path)
-    return digests
-
-
-_DIMENSIONS = {
-    "mean": ("feature",),
-    "components": ("component", "feature"),
-    "variance": ("component",),
-}
-_DESCRIPTIONS = {
-    "mean": "Subtracted from each fingerprint.",
-    "components": "Each number kept is the product of a row with what the mean leaves.",
-    "variance": "Of the fitted fingerprints along each component.",
-}
-
-
-def read_projection(path: Place, digests: Mapping[str, str]) -> Arrays:
-    """
-    Arrays of the projection, as they were when it was fitted.
-
-    Parameters
-    ----------
-    path : Place
-        The store.
-    digests : mapping of str to str
-        What `write_projection` returned.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``mean``, ``components``, and ``variance`` if there is one.
-
-    Raises
-    ------
-    StoreError
-        If an array is missing or damaged; the message names it.
-    """
-    arrays = {}
-    for name, digest in digests.items():
-        array = f"{GROUP}/{name}"
-        try:
-            group = zarr.open_group(
-                zarr_store(path, True), mode="r", use_consolidated=False, zarr_format=3
-            )
-            arrays[name] = np.asarray(get_array(group, array)[:])
-        except (OSError, *UNREADABLE) as error:
-            raise StoreError(f"{path / array} cannot be read: {error}") from error
-        if digest_rows(arrays[name]) != digest:
-            raise StoreError(f"{path / array} has other values than were fitted")
-    return arrays
-
-
 def write_fitted(path: Place, fitted: Fitted) -> None:
     """
     Record that the fit is done, as its last act.
@@ -292,7 +198,7 @@ def write_fitted(path: Place, fitted: Fitted) -> None:
     fitted : Fitted
         The record.
     """
-    replace(path / FOLDER / "fitted.json", json.dumps(asdict(fitted)).encode())
+    replace(path / FOLDER / "fitted.json", sealed(asdict(fitted)))
 
 
 def read_fitted(path: Place) -> Fitted | None:
@@ -311,11 +217,9 @@ def read_fitted(path: Place) -> Fitted | None:
     """
     file = inside(path, path / FOLDER / "fitted.json")
     try:
-        data = parsed(read(file))
+        data = unsealed(read(file))
         return Fitted(**{**data, "variance": tuple(data["variance"])})
     except FileNotFoundError:
         return None
     except UNREADABLE as error:
-        raise StoreError(
-            f"{file} is damaged: {error}; delete it, and the next run fits again"
-        ) from error
+        raise StoreError(f"{file} is damaged: {error}; the next run fits again") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.containment import check_links, inside
 from distdesc.store.layout import StageLayout
+from distdesc.store.npy import read_npy
 from distdesc.store.objects import sealed, unsealed
 from distdesc.store.storage import create, names, read, replace, stamp
 
@@ -79,6 +80,8 @@ class WrittenPlan:
         When, where and by which command the store was begun.
     fit : FitLayout, optional
         How the reduction is fitted, if the campaign has one.
+    tables : dict of str to str
+        XXH3-128 of the shard table of each stage, and of that of the fit.
     """
 
     campaign: dict[str, Any]
@@ -91,6 +94,7 @@ class WrittenPlan:
     versions: dict[str, str]
     made: dict[str, Any]
     fit: FitLayout | None = None
+    tables: dict[str, str] = field(default_factory=dict)
 
     def layout(self, stage: str) -> StageLayout:
         """
@@ -223,14 +227,9 @@ def read_shard_table(path: Place, stage: str) -> NDArray[np.int64]:
     """
     file = shard_table_path(path, stage)
     try:
-        table: NDArray[np.int64] = (
-            np.load(file, mmap_mode="r", allow_pickle=False)
-            if isinstance(file, Path)
-            else np.load(io.BytesIO(read(file)), allow_pickle=False)
-        )
-    except (OSError, ValueError, EOFError) as error:
+        return read_npy(file if isinstance(file, Path) else read(file), "<i8", 2)
+    except (OSError, ValueError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
-    return table
 
 
 def write_shard_table(path: Place, stage: str, table: NDArray[np.int64]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from distdesc.errors import SourceError
 from distdesc.place import Place, place
 from distdesc.store.cache import local_copy
-from distdesc.store.objects import parsed
+from distdesc.store.npy import read_npy
+from distdesc.store.objects import sealed, unsealed
 from distdesc.store.storage import read, replace, stamp
 
-ARRAYS = ("atom_counts", "locators")
-"""Kept in a file each."""
+ARRAYS = {"atom_counts": ("<i4", 1), "locators": ("<i8", 2)}
+"""Kept in a file each: type and dimensions."""
 
 EVERYTHING = Path("/")
 """Stands for all places, where some are to be ignored."""
@@ -119,7 +120,7 @@ class SourceIndex:
             "files": [[f.path, f.size, f.mtime_ns] for f in self.files],
             "problems": {str(k): v for k, v in self.problems.items()},
         }
-        replace(folder / "index.json", json.dumps(meta, indent=1).encode())
+        replace(folder / "index.json", sealed(meta, indent=1))
 
     @classmethod
     def load(cls, folder: Place) -> SourceIndex:
@@ -137,20 +138,20 @@ class SourceIndex:
             If it is missing or damaged.
         """
         try:
-            meta = parsed(read(folder / "index.json"))
+            meta = unsealed(read(folder / "index.json"))
             saved = meta.get("arrays", {})
-            counts, locators = (_load(folder / f"{k}.npy", saved.get(k, "")) for k in ARRAYS)
-        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+            counts, locators = (_load(folder, k, saved.get(k, "")) for k in ARRAYS)
+            if not len(counts) == len(locators) == meta["structures"]:
+                raise ValueError("its arrays differ in length")
+            return cls(
+                counts,
+                locators,
+                meta["digest"],
+                tuple(FileStamp(*f) for f in meta["files"]),
+                {int(k): v for k, v in meta["problems"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"source index {folder} cannot be read: {error}") from error
-        if not len(counts) == len(locators) == meta["structures"]:
-            raise SourceError(f"source index {folder} is damaged: its arrays differ in length")
-        return cls(
-            counts,
-            locators,
-            meta["digest"],
-            tuple(FileStamp(*f) for f in meta["files"]),
-            {int(k): v for k, v in meta["problems"].items()},
-        )
 
     def damage(self, folder: Place) -> str | None:
         """
@@ -163,7 +164,7 @@ class SourceIndex:
         folder : Place
             Where it was loaded from.
         """
-        saved = parsed(read(folder / "index.json")).get("arrays", {})
+        saved = unsealed(read(folder / "index.json")).get("arrays", {})
         for name in ARRAYS:
             if saved.get(name, "") not in ("", _digest(getattr(self, name))):
                 return f"{folder / name}.npy has other values than were saved"
@@ -196,11 +197,15 @@ class SourceIndex:
         return None
 
 
-def _load(file: Place, digest: str) -> NDArray[Any]:
-    found: NDArray[Any] = np.load(local_copy(file), mmap_mode="r", allow_pickle=False)
-    if isinstance(file, Path) or digest in ("", _digest(found)):
-        return found
-    found = np.load(local_copy(file, fresh=True), mmap_mode="r", allow_pickle=False)
+def _load(folder: Place, name: str, digest: str) -> NDArray[Any]:
+    file = folder / f"{name}.npy"
+    if isinstance(file, Path):
+        return read_npy(file, *ARRAYS[name])
+    with suppress(ValueError):
+        found = read_npy(local_copy(file), *ARRAYS[name])
+        if digest in ("", _digest(found)):
+            return found
+    found = read_npy(local_copy(file, fresh=True), *ARRAYS[name])
     if _digest(found) != digest:
         raise ValueError(f"{file} has other values than were saved")
     return found

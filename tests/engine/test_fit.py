@@ -32,6 +32,7 @@ from distdesc.report.fits import variance_words
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.fits import basis_path, read_fitted, sketch_path
+from distdesc.store.objects import sealed, unsealed
 from distdesc.store.receipts import done_shards, revoke
 from distdesc.store.written import read_plan
 
@@ -422,11 +423,34 @@ def test_a_stage_does_not_run_before_the_fit(make):
 def test_components_that_differ_from_those_of_the_rows_are_refused(copied):
     path, campaign = copied
     file = path / "run" / "fit" / "fitted.json"
-    data = json.loads(file.read_text())
+    data = unsealed(file.read_bytes())
     data["digests"]["components"] = "0" * 32
-    file.write_text(json.dumps(data))
+    file.write_bytes(sealed(data))
     with pytest.raises(StoreError, match="has rows of other components than are fitted now"):
         run(campaign)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run/fit/fitted.json", "reduction/zarr.json", "reduction/mean/zarr.json",
+     "run/receipts/fit-0/00000/fit-0-00000000.json"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", [None, 0, 2, 3])
+def test_what_goes_with_a_fit_is_found_if_damaged_and_made_good(copied, reduced, name, place):
+    path, campaign = copied
+    file = path / name
+    data = bytearray(file.read_bytes())
+    if place is None:
+        data.clear()
+    else:
+        # Of metadata, a word of a description; of receipts, a digit.
+        data[place * len(data) // 4 - (place > 0)] ^= 1
+    file.write_bytes(data)
+    stage = "fit-0" if "receipts" in name else "reduction"
+    assert [f.stage for f in verify(path, recomputed=0, repair=True).faults] == [stage]
+    run(campaign)
+    assert verify(path).faults == ()
+    assert contents(path) == contents(reduced)
 
 
 def test_rows_without_a_record_of_the_fit_are_a_fault(copied):
