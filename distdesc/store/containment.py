@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,13 @@ class ContainedStore(LocalStore):
 
     async def get(self, key: str, *rest: Any, **options: Any) -> Buffer | None:
         """See LocalStore.get."""
-        self._check(key)
-        return await super().get(key, *rest, **options)
+        with self._at(key):
+            return await super().get(key, *rest, **options)
 
     def get_sync(self, key: str, **options: Any) -> Buffer | None:
         """See LocalStore.get_sync."""
-        self._check(key)
-        return super().get_sync(key, **options)
+        with self._at(key):
+            return super().get_sync(key, **options)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
@@ -100,41 +101,50 @@ class ContainedStore(LocalStore):
         """See LocalStore.get_partial_values."""
         ranges = list(key_ranges)
         for key, _ in ranges:
-            self._check(key)
+            inside(self.root, self.root / key)
         return await super().get_partial_values(prototype, ranges)
 
     async def set(self, key: str, value: Buffer) -> None:
         """See LocalStore.set."""
-        self._check(key)
-        await super().set(key, value)
+        with self._at(key):
+            await super().set(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """See LocalStore.set_if_not_exists."""
-        self._check(key)
-        await super().set_if_not_exists(key, value)
+        with self._at(key):
+            await super().set_if_not_exists(key, value)
 
     def set_sync(self, key: str, value: Buffer) -> None:
         """See LocalStore.set_sync."""
-        self._check(key)
-        super().set_sync(key, value)
+        with self._at(key):
+            super().set_sync(key, value)
 
     async def delete(self, key: str) -> None:
         """See LocalStore.delete."""
-        self._check(key)
-        await super().delete(key)
+        with self._at(key):
+            await super().delete(key)
 
     def delete_sync(self, key: str) -> None:
         """See LocalStore.delete_sync."""
-        self._check(key)
-        super().delete_sync(key)
+        with self._at(key):
+            super().delete_sync(key)
 
     async def delete_dir(self, prefix: str) -> None:
         """See LocalStore.delete_dir."""
-        self._check(prefix)
-        await super().delete_dir(prefix)
+        with self._at(prefix):
+            await super().delete_dir(prefix)
 
-    def _check(self, key: str) -> None:
-        inside(self.root, self.root / key)
+    @contextmanager
+    def _at(self, key: str) -> Iterator[None]:
+        """Refuse links out of the store, and say where it was that storage failed."""
+        file = inside(self.root, self.root / key)
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            # Of a write, the system does not say where.
+            raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 @lru_cache(maxsize=2**14)

@@ -176,6 +176,17 @@ def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(make, finish
         assert contents(campaign.path) == contents(finished)
 
 
+def test_a_disk_that_is_full_before_the_first_row_is_named_too(make, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted("-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)):
+        with pytest.raises(OSError, match=r"No space left on device: .*disk/run\.zarr"):
+            run(make("disk/run.zarr"))
+        subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
+        run(make("disk/run.zarr"))
+        assert verify(disk / "run.zarr").faults == ()
+
+
 def test_a_read_only_store_can_be_read_and_verified_and_a_run_says_so(store):
     with mounted("--bind", "-o", "ro", str(store), str(store)):
         if os.access(store, os.W_OK):
