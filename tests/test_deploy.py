@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -159,6 +161,28 @@ def test_commands_of_the_compose_file_have_options_that_there_are():
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
     assert services["scheduler"]["ports"] == ["127.0.0.1:8787:8787"]
+
+
+def test_volumes_are_prepared_with_no_more_rights_than_that_takes():
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("root gives rights away, by setpriv")
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    prepare = services["prepare"]
+    rights = "".join(f",+{right.lower()}" for right in prepare["cap_add"])
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        volumes = [Path(folder, name) for name in ("runs", "tls")]
+        command = prepare["command"][0].replace("distdesc certs", "mkdir")
+        for volume in volumes:
+            volume.mkdir()
+            command = command.replace(f"/{volume.name}", str(volume))
+        for _ in range(2):
+            done = subprocess.run(
+                ["setpriv", "--inh-caps=-all", f"--bounding-set=-all{rights}", "sh", "-c", command],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        assert {f.stat().st_uid for f in (*volumes, volumes[1] / "certs")} == {10001}
 
 
 def test_the_dockerfile_copies_what_there_is_and_runs_as_nobody():
