@@ -41,13 +41,17 @@ def main() -> int:
     say.add_argument("--interface", default=None, help="Network interface, such as ib0.")
     say.add_argument("--partition", default=None, help="Slurm's partition.")
     say.add_argument("--account", default=None, help="Slurm's account.")
+    say.add_argument("--directive", action="append", default=[], metavar="LINE",
+                     help="More for sbatch: --directive=--qos=low; repeatable.")  # fmt: skip
     say.add_argument("--scratch", default="/tmp", help="Folder local to a node (/tmp).")
     say.add_argument("--run", type=Path, default=Path("distdesc-elastic"),
                      help="Folder for logs and certificates that all nodes see.")  # fmt: skip
     given = say.parse_args()
 
     folder = given.run.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    if any(c.isspace() for c in f"{folder}{given.scratch}"):
+        say.error("--run and --scratch must be paths without spaces: dask-jobqueue cannot quote")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls = folder / "tls"
     if not tls.exists():
         subprocess.run(["distdesc", "certs", str(tls)], check=True)
@@ -71,6 +75,7 @@ def main() -> int:
             interface=given.interface,
             queue=given.partition,
             account=given.account,
+            job_extra_directives=given.directive,
             local_directory=given.scratch,
             log_directory=str(folder),
             security=security,
@@ -85,8 +90,10 @@ def main() -> int:
         client = subprocess.Popen(
             [*command, "--scheduler", cluster.scheduler_address, "--tls", str(tls)]
         )
-        # Slurm, or a person, tells this process to end: the client keeps what is done.
+        # Slurm, or a person, tells this process to end: the client keeps what is done. It gets
+        # Ctrl-C by itself.
         signal.signal(signal.SIGTERM, lambda *_: client.terminate())
+        signal.signal(signal.SIGINT, lambda *_: None)
         return client.wait()
 
 

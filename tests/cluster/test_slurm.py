@@ -77,7 +77,7 @@ def test_an_allocation_whose_first_node_is_lost_is_requeued_and_goes_on(slurm, w
     work.wait_for(5)
     first = slurm.job(number)["BatchHost"]
     slurm.kill_node(first)
-    slurm.wait_until(lambda: slurm.job(number)["Restarts"] == "1", 90, "the job to be requeued")
+    slurm.wait_until(lambda: slurm.job(number)["Restarts"] == "1", 120, "the job to be requeued")
     assert slurm.wait_for(number, *ENDED, seconds=150) == "COMPLETED", log.read_text()
     work.check()
 
@@ -89,6 +89,20 @@ def test_a_job_with_a_wrong_option_fails_and_is_not_tried_again(slurm, work):
     assert slurm.wait_for(number, *ENDED, seconds=60) == "FAILED"
     assert slurm.job(number)["ExitCode"] == "2:0", log.read_text()
     assert slurm.job(number)["Restarts"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "interface", "code", "said"),
+    [(2, "", "2:0", "give sbatch --ntasks=3"), (3, "none0", "5:0", "no scheduler can be started")],
+)
+def test_an_allocation_that_cannot_begin_says_so_and_ends(
+    slurm, work, tasks, interface, code, said
+):
+    slurm.environment["INTERFACE"] = interface
+    number, log = submit(slurm, work, "campaign.sbatch", f"--ntasks={tasks}")
+    assert slurm.wait_for(number, *ENDED, seconds=90) == "FAILED"
+    assert (slurm.job(number)["ExitCode"], slurm.job(number)["Restarts"]) == (code, "0")
+    assert said in log.read_text()
 
 
 def test_an_array_computes_shares_of_which_one_is_told_to_end(slurm, work):
