@@ -272,7 +272,11 @@ def is_complete(path: Place, plan: WrittenPlan) -> bool:
     plan : WrittenPlan
         Its plan.
     """
-    return all(len(done_shards(path, x.stage)) == x.n_shards for x in plan.layouts)
+    # Of files whose number no shard has, none stands for one that is missing.
+    return all(
+        sum(shard < x.n_shards for shard in done_shards(path, x.stage)) == x.n_shards
+        for x in plan.layouts
+    )
 
 
 def content_digest(path: Place, stage: str) -> str:

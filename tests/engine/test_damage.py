@@ -14,7 +14,7 @@ from distdesc.engine.run import run
 from distdesc.engine.verify import verify
 from distdesc.errors import SourceError, StoreError
 from distdesc.store.npy import read_npy
-from distdesc.store.receipts import receipt_path
+from distdesc.store.receipts import is_complete, receipt_path
 from distdesc.store.written import read_plan, read_shard_table, shard_table_path
 from distdesc.structures.index import SourceIndex
 
@@ -118,3 +118,15 @@ def test_a_table_that_is_an_archive_is_refused(store):
         np.savez(opened, table=np.zeros((2, 4), np.int64))
     with pytest.raises(StoreError, match=r"fingerprint\.npy cannot be read: it is no array"):
         read_shard_table(store, STAGE)
+
+
+def test_a_receipt_of_no_shard_does_not_stand_for_one_that_is_missing(store, finished):
+    whole = receipt_path(store, STAGE, 1)
+    shutil.copy(whole, receipt_path(store, STAGE, 99))
+    assert is_complete(store, read_plan(store))
+    whole.unlink()
+    assert not is_complete(store, read_plan(store))
+    again(store)
+    assert [f.shard for f in verify(store, recomputed=0, repair=True).faults] == [99]
+    assert verify(store).faults == ()
+    assert contents(store) == contents(finished)
