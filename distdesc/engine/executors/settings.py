@@ -28,7 +28,9 @@ SETTINGS: dict[str, Any] = {
     # All tasks of a worker that died are suspected, the innocent too: they are computed in
     # processes of their own, which tells who it was, rather than kill more workers.
     "distributed.scheduler.allowed-failures": 0,
+    # A scheduler of a thousand workers, or on a busy machine, may take a while to answer.
     "distributed.comm.timeouts.connect": "60s",
+    "distributed.comm.timeouts.tcp": "120s",
     # A worker reuses the memory of one shard for the next, instead of giving it back and
     # having every page cleared again by the kernel.
     "distributed.nanny.pre-spawn-environ": {
