@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import dask
@@ -92,7 +93,7 @@ class _Examination:
         found += self._settings()
         if store:
             found += self._store(store, list(facts))
-        return [*found, self._encryption(), self._dashboard()]
+        return [*found, self._encryption(), examine_dashboard(str(self.client.dashboard_link))]
 
     def _of_workers(self, ask: Callable[..., Any], *given: Any, **options: Any) -> dict[str, Any]:
         """Answers by name of the worker; errors are answers too."""
@@ -161,23 +162,32 @@ class _Examination:
             "distdesc certs DIR, then --tls DIR for scheduler, workers and run",
         )  # fmt: skip
 
-    def _dashboard(self) -> Finding:
-        link = str(self.client.dashboard_link)
-        try:
-            with urlopen(link.replace("/status", "/health"), timeout=PAGE_SECONDS) as page:
-                page.read(2)
-        except (URLError, OSError, ValueError) as error:
-            return Finding(
-                "dashboard", WARNING, f"{link} does not answer here: {error}",
-                "if the scheduler is on another machine: ssh -L 8787:127.0.0.1:8787 THAT-MACHINE, "
-                "and open http://127.0.0.1:8787",
-            )  # fmt: skip
-        if not is_loopback(link):
-            return Finding(
-                "dashboard", WARNING, f"{link} is open to whoever can reach it, without a password",
-                "start the scheduler with --dashboard 127.0.0.1:8787, and reach it by ssh -L",
-            )  # fmt: skip
-        return Finding("dashboard", OK, link)
+
+def examine_dashboard(link: str) -> Finding:
+    """
+    Whether the dashboard answers, and to whom.
+
+    Parameters
+    ----------
+    link : str
+        Its address, as Dask tells it: on the scheduler's machine, also if it listens to that alone.
+    """
+    try:
+        with urlopen(link.replace("/status", "/health"), timeout=PAGE_SECONDS) as page:
+            page.read(2)
+    except (URLError, OSError, ValueError) as error:
+        url = urlsplit(link)
+        return Finding(
+            "dashboard", WARNING, f"{link} does not answer here: {error}",
+            f"if it listens to its own machine alone: ssh -L {url.port}:127.0.0.1:{url.port} "
+            f"{url.hostname}, and open http://127.0.0.1:{url.port}",
+        )  # fmt: skip
+    if not is_loopback(link):
+        return Finding(
+            "dashboard", WARNING, f"{link} is open to whoever can reach it, without a password",
+            "start the scheduler with --dashboard 127.0.0.1:8787, and reach it by ssh -L",
+        )  # fmt: skip
+    return Finding("dashboard", OK, link)
 
 
 def _certificates(tls: str) -> list[Finding]:
