@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,11 +18,12 @@ from distdesc.engine.workspace import rebuild, version_differences
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
-from distdesc.store.fits import TABLE
+from distdesc.store.fits import FITTED, TABLE
 from distdesc.store.layout import system_specs
 from distdesc.store.objects import parsed
+from distdesc.store.projection import GROUP
 from distdesc.store.rows import digest_rows
-from distdesc.store.storage import files, read, replace
+from distdesc.store.storage import exists, files, read, replace
 from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -163,14 +164,16 @@ def _differences(scratch: Path, path: Place, plan: WrittenPlan) -> Iterator[tupl
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             yield name, "is missing"
             continue
-        if comparable and not _same(file, found, name == ROOT):
+        if comparable and not (_same_root if name == ROOT else _same)(file, found, path):
             yield name, "has other bytes than were written"
 
 
-def _same(file: Path, data: bytes, root: bool) -> bool:
-    if not root:
-        return data == file.read_bytes()
-    # The root also lists what came later, such as a projection.
+def _same(file: Path, data: bytes, path: Place) -> bool:
+    return data == file.read_bytes()
+
+
+def _same_root(file: Path, data: bytes, path: Place) -> bool:
+    """Whether the root is as it was written; it lists a projection too, once that is fitted."""
     expected = json.loads(file.read_bytes())
     try:
         root_now = parsed(data)
@@ -178,7 +181,18 @@ def _same(file: Path, data: bytes, root: bool) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     mine = expected.pop(CONSOLIDATED)["metadata"]
-    return bool(root_now == expected and all(listed.get(k) == v for k, v in mine.items()))
+    later = _projection(path) if exists(path / FITTED) else set()
+    return bool(
+        root_now == expected
+        and all(listed.get(k) == v for k, v in mine.items())
+        and later <= set(listed)
+    )
+
+
+def _projection(path: Place) -> set[str]:
+    """Group and arrays of the projection."""
+    inner = (PurePosixPath(GROUP, name) for name in files(path / GROUP))
+    return {str(f.parent) for f in inner if f.name == "zarr.json"}
 
 
 def _has_offsets(path: Place, plan: WrittenPlan) -> bool:

@@ -24,6 +24,9 @@ from distdesc.store.storage import delete, delete_folder, read, replace
 FOLDER = "run/fit"
 """Folder of bases, sketches and the record of a fit, in the store."""
 
+FITTED = f"{FOLDER}/fitted.json"
+"""Record of a fit."""
+
 TABLE = "fit"
 """Name of the table of what the sample reads, beside the shard tables."""
 
@@ -198,7 +201,7 @@ def write_fitted(path: Place, fitted: Fitted) -> None:
     fitted : Fitted
         The record.
     """
-    replace(path / FOLDER / "fitted.json", sealed(asdict(fitted)))
+    replace(path / FITTED, sealed(asdict(fitted)))
 
 
 def read_fitted(path: Place) -> Fitted | None:
@@ -215,7 +218,7 @@ def read_fitted(path: Place) -> Fitted | None:
     StoreError
         If it is damaged.
     """
-    file = inside(path, path / FOLDER / "fitted.json")
+    file = inside(path, path / FITTED)
     try:
         data = unsealed(read(file))
         return Fitted(**{**data, "variance": tuple(data["variance"])})

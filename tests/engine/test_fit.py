@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import StoppedError, contents, rewrite
 
 from distdesc.campaign import Campaign
-from distdesc.engine import workspace
+from distdesc.engine import frame, workspace
 from distdesc.engine.events import FitFinished, PartFinished, PassStarted, RunStarted
 from distdesc.engine.preview import preview
 from distdesc.engine.run import run, stage_plans
@@ -450,6 +450,23 @@ def test_what_goes_with_a_fit_is_found_if_damaged_and_made_good(copied, reduced,
     assert [f.stage for f in verify(path, recomputed=0, repair=True).faults] == [stage]
     run(campaign)
     assert verify(path).faults == ()
+    assert contents(path) == contents(reduced)
+
+
+def test_a_repair_of_the_root_that_was_killed_half_way_is_ended_by_the_next_run(
+    copied, reduced, monkeypatch
+):
+    path, campaign = copied
+    (path / "zarr.json").write_bytes(b"")
+
+    def killed(path):
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(frame, "consolidate", killed)
+        with pytest.raises(StoppedError):
+            frame.restore_frame(path, read_plan(path), None)
+    run(campaign)
     assert contents(path) == contents(reduced)
 
 
