@@ -15,7 +15,7 @@ import hosts
 
 SCRIPT = Path(__file__).parent.parent.parent / "deploy" / "ssh" / "run.sh"
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @pytest.fixture
