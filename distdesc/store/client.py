@@ -48,7 +48,7 @@ def client(scheme: str, name: str, prefix: str | None = None) -> Client:
     Raises
     ------
     StoreError
-        If nothing says who one is, or a package is missing.
+        If nothing says who one is, a package is missing, or a variable has no meaning.
     """
     try:
         from obstore import store
@@ -58,7 +58,7 @@ def client(scheme: str, name: str, prefix: str | None = None) -> Client:
         ) from error
     options: dict[str, Any] = {
         "client_options": {"timeout": "2 minutes", "connect_timeout": "10 seconds"},
-        "retry_config": {"max_retries": max(1, int(os.environ.get("AWS_MAX_ATTEMPTS", TRIES))) - 1},
+        "retry_config": {"max_retries": _tries() - 1},
         "prefix": prefix,
     }
     if scheme == "gs":
@@ -76,6 +76,13 @@ def client(scheme: str, name: str, prefix: str | None = None) -> Client:
         # Whoever spells it out wants it.
         options["client_options"]["allow_http"] = endpoint.startswith("http://")
     return store.S3Store(name, **options)
+
+
+def _tries() -> int:
+    text = os.environ.get("AWS_MAX_ATTEMPTS", str(TRIES))
+    if not text.isdecimal():
+        raise StoreError(f"AWS_MAX_ATTEMPTS must be a whole number, got {text!r}")
+    return max(1, int(text))
 
 
 @contextmanager

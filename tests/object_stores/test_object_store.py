@@ -444,3 +444,9 @@ def test_without_the_package_it_is_said_what_to_install(bucket, monkeypatch):
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StoreError, match=r"pip install 'distdesc\[s3\]'"):
         storage.exists(bucket / "a")
+
+
+def test_a_number_of_attempts_that_is_none_is_not_taken_for_damage(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
+    with pytest.raises(StoreError, match="AWS_MAX_ATTEMPTS must be a whole number, got 'many'"):
+        read_plan(bucket / "run.zarr")
