@@ -66,7 +66,7 @@ class Hosts:
 
     def __exit__(self, *error: object) -> None:
         for name in self.names:
-            # With its namespace it would go some time later, and its name would be taken until then.
+            # With its namespace it would go some time later, its name be taken until then.
             self._ip("link", "delete", f"{name}o", check=False)
             pids = self._ip("netns", "pids", name, check=False).split()
             subprocess.run(["kill", "-KILL", *pids], check=False) if pids else None
