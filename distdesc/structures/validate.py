@@ -215,9 +215,10 @@ def _check_distances(batch: Structures, limits: Limits, problems: dict[int, str]
     usable = np.ones(len(batch), dtype=bool)
     usable[list(problems)] = False
     closest = closest_distances(batch, limits.min_distance, usable)
+    hint = " (coordinates in nm instead of Å?)"  # atoms in one place are so in any unit
     for k in np.flatnonzero(usable & (closest < limits.min_distance)):
         problems.setdefault(
             int(k),
             f"atoms are too close: {closest[k]:.3g} Å, accepted are {limits.min_distance:g} Å "
-            f"and more (coordinates in nm instead of Å?)",
+            f"and more{hint if closest[k] else ''}",
         )

@@ -161,3 +161,10 @@ def test_real_molecules_and_crystals_have_no_problems(molecules):
     structures = read(molecules, ":", format="extxyz")
     assert find_problems(as_batch(*structures), Limits(), (1, 6, 7, 8, 9), 5.0) == {}
     assert problems(bulk("Cu"), bulk("Cu", cubic=True) * (2, 2, 2)) == {}
+
+
+def test_nanometres_are_guessed_of_atoms_that_are_near_but_not_of_those_in_one_place():
+    names = ("two atoms at one place", "coordinates in nm")
+    one, other = (problems(BAD[name][0]) for name in names)
+    assert "nm" not in one[0]
+    assert "coordinates in nm instead of Å?" in other[0]
