@@ -11,7 +11,8 @@ from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import Estimate, estimate
-from distdesc.singular.look import EnvironmentRow, Look, Row, look_closely, pair_at
+from distdesc.singular.environment_row import EnvironmentRow
+from distdesc.singular.look import EXACT, Look, Row, look_closely, pair_at
 from distdesc.singular.nearest import nearest
 from distdesc.singular.partner import Pair
 from distdesc.singular.point import Point
@@ -27,9 +28,6 @@ FAR = 3.0
 
 SURELY = 1.2
 """A singular point within this many times the estimated distance is taken for the nearest."""
-
-NEARLY = (3e-3, 1e-2, 3e-2, 1e-1)
-"""In Å: how far from symmetric an environment may be for a symmetric one to be nearby."""
 
 SHORTEST, LONGEST = 0.005, 0.2
 """In Å: how far from the environment searches begin at least and at most, where it is not known."""
@@ -49,6 +47,9 @@ class Options:
         And those whose estimated distance to a singular point is at most this, in Å.
     tolerance : float
         How far from symmetric an environment may be to be taken for symmetric, in Å.
+    null : float, optional
+        Singular values up to this, relative to the largest, are zero; `null_of` of the descriptor
+        if None. Less than `flag_ratio`.
     bounds : Bounds
         Where the search for the singular point may go.
     kicks : int
@@ -62,6 +63,7 @@ class Options:
     flag_ratio: float = 1e-3
     flag_distance: float = 0.1
     tolerance: float = 1e-3
+    null: float | None = None
     bounds: Bounds = field(default_factory=Bounds)
     kicks: int = 4
     pairs: bool = True
@@ -73,6 +75,10 @@ class Options:
                 raise CampaignError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not self.tolerance > 0:
             raise CampaignError(f"tolerance must be > 0 Å, got {self.tolerance}")
+        if self.null is not None and not 0 < self.null < self.flag_ratio:
+            raise CampaignError(
+                f"null must be above 0 and below flag_ratio ({self.flag_ratio:g}), got {self.null}"
+            )
         for name in ("kicks", "seed"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
@@ -162,7 +168,9 @@ def analyse(
     """
     options = options or Options()
     descriptor = focused(descriptor, point)
-    return analyse_row(EnvironmentRow(descriptor, options.bounds), point, options, symmetry)
+    return analyse_row(
+        EnvironmentRow(descriptor, options.bounds, options.null), point, options, symmetry
+    )
 
 
 def analyse_row(
@@ -192,23 +200,36 @@ def analyse_row(
     guess = estimate(here.free)
     ratio = float(within.ratios[-1]) if len(within.values) else np.nan
     start = _started(here, guess, ratio)
-    if any(kind in here.found.motions for kind in SPURIOUS):
+    spurious = any(kind in here.found.motions for kind in SPURIOUS)
+    if spurious and guess.distance == 0:
         return _concluded(start, row, here, 0.0, options)
     smallest = float(guess.singular.ratios[-1]) if len(guess.singular.values) else np.inf
     fades = ratio <= options.flag_ratio or (np.isfinite(ratio) and smallest == np.inf)
     if guess.distance > options.flag_distance and smallest > options.flag_ratio:
         return _unflagged(start, here, bool(fades))
-    there, distance = _beside(row, here, guess.distance, options)
-    if there is None:
-        reason = f"no singular point was found within {options.bounds.reach:g} Å"
-        return replace(start, kind=Kind.UNRESOLVED, flagged=True, reason=reason)
-    return _concluded(start, row, there, distance, options)
+    more = _more_symmetric(row, here, options)
+    start = replace(start, estimate=row.distance(here, guess, more[1]))
+    there, distance = _beside(here, row, more, guess.distance, options)
+    if there is not None:
+        return _concluded(start, row, there, distance, options)
+    reason = f"no singular point was found within {options.bounds.reach:g} Å"
+    if spurious:  # zero is what was asked to count as such
+        found = _concluded(start, row, here, np.inf, options)
+        return replace(found, reason="; ".join(filter(None, (found.reason, reason))))
+    return replace(start, kind=Kind.UNRESOLVED, flagged=True, reason=reason)
 
 
-def _beside(row: Row, here: Look, expected: float, options: Options) -> tuple[Look | None, float]:
+def _beside(
+    here: Look,
+    row: Row,
+    symmetric: tuple[Look | None, float],
+    expected: float,
+    options: Options,
+) -> tuple[Look | None, float]:
     """Nearest singular point of those that are more symmetric, and those that a search finds."""
-    more, near = _more_symmetric(row, here, options)
-    if more is not None and near <= SURELY * expected:
+    more, near = symmetric
+    enough = max(SURELY * expected, EXACT)
+    if more is not None and near <= enough:
         return more, near
     bounds, kicks = options.bounds, options.kicks
     if more is not None:  # only what is nearer is of interest
@@ -216,7 +237,7 @@ def _beside(row: Row, here: Look, expected: float, options: Options) -> tuple[Lo
         kicks = kicks if near > FAR * expected else 0
     found = nearest(
         here.free, bounds, kicks, spread=min(max(expected, SHORTEST), LONGEST), seed=options.seed,
-        enough=SURELY * expected,
+        enough=enough,
     )  # fmt: skip
     if not found.converged or near <= SURELY * found.distance:
         return more, near
@@ -225,19 +246,11 @@ def _beside(row: Row, here: Look, expected: float, options: Options) -> tuple[Lo
 
 
 def _more_symmetric(row: Row, here: Look, options: Options) -> tuple[Look | None, float]:
-    """
-    Symmetric environment nearby, whose nulls make the least seen motions what they are.
-
-    A search may miss it where neighbours that fade, and are held, break the symmetry.
-    """
-    for tolerance in NEARLY:
-        group = row.symmetry(here.point, tolerance)
-        if len(group.operations) > len(here.symmetry.operations):
-            there = row.look(here.point, group, tolerance)
-            distance = float(np.linalg.norm(there.point.vectors - here.point.vectors))
-            if Kind.SYMMETRY in there.found.motions and distance <= options.bounds.reach:
-                return there, distance
-    return None, np.inf
+    """Symmetric place within reach that explains what is seen least; infinitely far if none."""
+    found = row.parent(here)
+    if found is None or found[1] > options.bounds.reach:
+        return None, np.inf
+    return found if Kind.SYMMETRY in found[0].found.motions else (None, np.inf)
 
 
 def _empty(point: Point, group: str, kind: Kind, reason: str) -> Analysis:
@@ -262,7 +275,7 @@ def _started(here: Look, guess: Estimate, ratio: float) -> Analysis:
 
 def _unflagged(start: Analysis, here: Look, fades: bool) -> Analysis:
     """Environment without a singular point nearby, other than itself."""
-    if fades and start.kind in (Kind.REGULAR, Kind.SYMMETRY):
+    if fades:
         reason = "what is seen least is of neighbours near the cutoff"
         return replace(start, kind=Kind.CUTOFF, reason=reason)
     if start.n_nulls:

@@ -12,9 +12,9 @@ from distdesc.singular.classify import symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.reasons import Kind
-from distdesc.singular.screened import Screened, smallest_beyond
-from distdesc.singular.sight import NULL
+from distdesc.singular.screened import FADED, Screened, smallest_beyond
 from distdesc.singular.spectrum import Spectra, environment_spectra
+from distdesc.singular.zeros import null_of
 from distdesc.structures.environment import Environments
 from distdesc.symmetry.group import Symmetry
 
@@ -23,7 +23,6 @@ def screen(
     descriptor: Descriptor,
     environments: Environments,
     options: Options | None = None,
-    tolerance: float = NULL,
     closely: bool = False,
 ) -> Screened:
     """
@@ -32,8 +31,8 @@ def screen(
     Every environment has its singular values and its symmetry found. Within totally symmetric
     motions, they are those that are left without the nulls that symmetry demands: where the
     smallest is below ``flag_ratio`` of the largest, even without the neighbours that fade near
-    the cutoff, the distance to a singular point is estimated. If that is at most
-    ``flag_distance``, or one of these values is zero, the environment is flagged.
+    the cutoff, the distance to a singular point is estimated. If that, or its linear model alone, is at
+    most ``flag_distance``, or one of these values is zero, the environment is flagged.
 
     Parameters
     ----------
@@ -43,18 +42,17 @@ def screen(
         Not modified.
     options : Options, optional
         When an environment is looked at closer, and how.
-    tolerance : float
-        Singular values below this, relative to the largest, are zero.
     closely : bool
         Whether flagged environments are analysed; see `analyse`.
     """
     options = options or Options()
+    null = null_of(descriptor) if options.null is None else options.null
     points = [Point.of(environments, k) for k in range(len(environments))]
     groups = [symmetry_of(descriptor, point, options.tolerance) for point in points]
     hidden = np.array([group.expected_nulls("env") for group in groups], dtype=np.int32)
     spectra = environment_spectra(descriptor, environments)
     exact = _symmetrised(descriptor, points, groups, spectra)
-    summary = replace(spectra.summary(tolerance), n_nulls=exact.summary(tolerance).n_nulls)
+    summary = replace(spectra.summary(null), n_nulls=exact.summary(null).n_nulls)
     symmetric = smallest_beyond(exact, hidden)
     largest = summary.s_max
     kinds: list[Kind | None] = [
@@ -62,13 +60,13 @@ def screen(
         for point, size, n in zip(points, largest, hidden, strict=True)
     ]
     estimates, flagged = np.full(len(points), np.nan), np.zeros(len(points), dtype=bool)
-    for k in np.flatnonzero(symmetric < options.flag_ratio * largest):
-        near = Inner(descriptor, points[k], groups[k], options.bounds.rim)
-        smallest, zero = near.smallest(), tolerance * largest[k]
-        if smallest < options.flag_ratio * largest[k]:
-            estimates[k] = near.distance()
-            flagged[k] = estimates[k] <= options.flag_distance or smallest <= zero
-        if smallest >= options.flag_ratio * largest[k] or symmetric[k] <= zero < smallest:
+    for k in np.flatnonzero((largest > 0) & (symmetric <= options.flag_ratio * largest)):
+        near = Inner(descriptor, points[k], groups[k], options.bounds.rim, null)
+        smallest, zero = near.smallest(), null * largest[k]
+        if smallest <= options.flag_ratio * largest[k]:
+            estimates[k], linear = near.distances()
+            flagged[k] = min(estimates[k], linear) <= options.flag_distance or smallest <= zero
+        if smallest > options.flag_ratio * largest[k] or symmetric[k] < FADED * smallest:
             kinds[k] = Kind.CUTOFF  # what is hardly seen, or the null, is there only with the faded
     analyses = {}
     for k in np.flatnonzero(flagged):

@@ -70,8 +70,9 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     nothing = np.zeros(sight.point.vectors.shape)
     if not len(seen.values):
         return Estimate(np.inf, nothing, nothing, 0, seen)
-    if seen.n_nulls():  # at a singular point already; what is left is rounding, and leads nowhere
-        return Estimate(0.0, nothing, nothing, seen.n_nulls(), seen)
+    exact = seen.n_nulls(seen.exact)
+    if exact:  # at a singular point already; what is left is rounding, and leads nowhere
+        return Estimate(0.0, nothing, nothing, exact, seen)
     k = int(np.sum(seen.values[-MOST_TOGETHER:] <= TOGETHER * seen.values[-1]))
     motions = sight.steps(here, seen)
     turns = sight.turns(here, seen.motions[:, -k:])

@@ -10,6 +10,7 @@ from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import estimate
 from distdesc.singular.maps import Separate
 from distdesc.singular.motions import ROTATIONS, trivial_motions
+from distdesc.singular.parent import distance_with, parent_of
 from distdesc.singular.point import Point, as_environments
 from distdesc.singular.screen import singular_values
 from distdesc.singular.sight import Sight, focused
@@ -55,14 +56,22 @@ class Inner:
         That it has nearly; see `symmetry_of`.
     rim : float
         Distance from the centre, relative to the cutoff, from which on neighbours fade.
+    null : float, optional
+        As of `Sight`.
     """
 
     def __init__(
-        self, descriptor: Descriptor, point: Point, group: Symmetry, rim: float = Bounds.rim
+        self,
+        descriptor: Descriptor,
+        point: Point,
+        group: Symmetry,
+        rim: float = Bounds.rim,
+        null: float | None = None,
     ) -> None:
+        self.null = null
         self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
-        faded = np.linalg.norm(point.vectors, axis=1) > rim * descriptor.cutoff
-        self.allowed = unfaded_motions(group, faded)
+        self.faded = np.linalg.norm(point.vectors, axis=1) > rim * descriptor.cutoff
+        self.allowed = unfaded_motions(group, self.faded)
 
     def values(self) -> NDArray[np.float64]:
         """
@@ -81,7 +90,15 @@ class Inner:
         """Smallest of these values, in features per Å; infinite where there is none."""
         return float(np.min(self.values(), initial=np.inf))
 
-    def distance(self) -> float:
-        """Estimated distance to a singular point of the same symmetry, in Å."""
+    def distances(self) -> tuple[float, float]:
+        """
+        Estimated distance to a singular point, in Å, and that of the linear model alone.
+
+        See `distance_with` and `estimate`; the second is that to one of the same symmetry.
+        """
         kind = focused(self.descriptor, self.point)
-        return estimate(Sight(kind, self.point, self.allowed)).distance
+        sight = Sight(kind, self.point, self.allowed, null=self.null)
+        guess = estimate(sight)
+        parent = parent_of(self.descriptor, self.point, self.allowed, self.faded)
+        best = distance_with(sight, guess, np.inf if parent is None else parent.distance)
+        return best, guess.distance

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.bounds import Bounds
-from distdesc.singular.classify import classify, symmetry_of
+from distdesc.singular.classify import classify
+from distdesc.singular.distance import Estimate
 from distdesc.singular.family import pair_beside
 from distdesc.singular.inner import unfaded_motions
 from distdesc.singular.partner import Pair
@@ -99,6 +101,39 @@ class Row(Protocol):
         """
         ...
 
+    def parent(self, here: Look) -> tuple[Look, float] | None:
+        """
+        Find a more symmetric place nearby, whose nulls make the least seen motions what they are.
+
+        A search may miss it where neighbours that fade, and are held, break the symmetry.
+
+        Parameters
+        ----------
+        here : Look
+            Where to look from.
+
+        Returns
+        -------
+        tuple of Look and float, or None
+            The place and how far it is, in Å.
+        """
+        ...
+
+    def distance(self, here: Look, guess: Estimate, parent: float) -> float:
+        """
+        Estimated distance to a singular point, in Å.
+
+        Parameters
+        ----------
+        here : Look
+            Where to look from.
+        guess : Estimate
+            What a linear model says.
+        parent : float
+            Distance of the more symmetric place, in Å; infinite if there is none.
+        """
+        ...
+
     def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
         """
         Look at a point that is made exactly as symmetric as stated.
@@ -115,45 +150,6 @@ class Row(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class EnvironmentRow:
-    """
-    An environment, whose neighbours move about its centre.
-
-    Parameters
-    ----------
-    descriptor : Descriptor
-        The map; see `focused`.
-    bounds : Bounds
-        What they say of the rim counts.
-    """
-
-    descriptor: Descriptor
-    bounds: Bounds = field(default_factory=Bounds)
-
-    @property
-    def pairs(self) -> bool:
-        """See Row.pairs."""
-        return True
-
-    @property
-    def fewest(self) -> int:
-        """See Row.fewest."""
-        return 0
-
-    def refusal(self, point: Point) -> str:
-        """See Row.refusal."""
-        return "no neighbours" if not len(point) else unseen(Sight(self.descriptor, point))
-
-    def symmetry(self, point: Point, tolerance: float) -> Symmetry:
-        """See Row.symmetry."""
-        return symmetry_of(self.descriptor, point, tolerance)
-
-    def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
-        """See Row.look."""
-        return look(self.descriptor, point, symmetry, self.bounds)
-
-
 def unseen(sight: Sight) -> str:
     """
     Say that a Jacobian is not finite; empty if it is.
@@ -168,7 +164,11 @@ def unseen(sight: Sight) -> str:
 
 
 def look(
-    descriptor: Descriptor, point: Point, symmetry: Symmetry, bounds: Bounds | None = None
+    descriptor: Descriptor,
+    point: Point,
+    symmetry: Symmetry,
+    bounds: Bounds | None = None,
+    null: float | None = None,
 ) -> Look:
     """
     Look at an environment that is made exactly as symmetric as stated.
@@ -183,16 +183,38 @@ def look(
         That it has nearly; see `symmetry_of`.
     bounds : Bounds, optional
         What they say of the rim counts.
+    null : float, optional
+        As of `Sight`.
     """
     point = point.at(symmetry.symmetrised(point.vectors))
-    rim = (bounds or Bounds()).rim * descriptor.cutoff
-    faded = np.linalg.norm(point.vectors, axis=1) > rim
-    seen = Sight(descriptor, point).singular(point.vectors.ravel())
+    faded = faded_of(descriptor, point, bounds or Bounds())
+    seen = Sight(descriptor, point, null=null).singular(point.vectors.ravel())
     nulls = seen.motions[:, seen.ratios <= seen.null]
     found = classify(descriptor, point, nulls, symmetry, faded)
-    within = Sight(descriptor, point, symmetry.motions())
+    within = Sight(descriptor, point, symmetry.motions(), null=null)
     free = replace(within, allowed=unfaded_motions(symmetry, faded))
     return Look(point, symmetry, seen, found, within, free)
+
+
+def faded_of(descriptor: Descriptor, point: Point, bounds: Bounds) -> NDArray[np.bool_]:
+    """
+    Neighbours so near to the cutoff that they fade.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The map.
+    point : Point
+        The environment.
+    bounds : Bounds
+        What they say of the rim counts.
+
+    Returns
+    -------
+    ndarray, shape (n,), bool
+        Which.
+    """
+    return np.asarray(np.linalg.norm(point.vectors, axis=1) > bounds.rim * descriptor.cutoff)
 
 
 def look_closely(row: Row, point: Point, n_nulls: int) -> Look:

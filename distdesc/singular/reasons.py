@@ -19,6 +19,9 @@ SEEN, LEAST_SEEN = 1e-6, 1e-10
 CLEARLY = 1e3
 """Between these, seen is what has so many times the response of the descriptor itself."""
 
+BETTER = 10.0
+"""And always so many times, where the descriptor itself sees more than the first of them."""
+
 COINCIDE = 1e-3
 """
 In Å² and Å³, and of responses relative to the largest: what counts as equal in a complete basis.
@@ -146,7 +149,7 @@ def sort_nulls(
         if cut.shape[1]:
             motions[Kind.CUTOFF] = cut
     left = float(np.linalg.norm(own.T @ nulls)) / max(_size(own), 1e-300)
-    every = tests(min(SEEN, max(LEAST_SEEN, CLEARLY * left)))
+    every = tests(max(min(SEEN, max(LEAST_SEEN, CLEARLY * left)), BETTER * left))
     said: list[str] = []
     while rest.shape[1] and (test := next(every, None)) is not None:
         seen, rest = _split(rest, test.jacobian.T @ rest, test.least * _size(test.jacobian))

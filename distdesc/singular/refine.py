@@ -11,12 +11,16 @@ from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import linear_model, newton_step
 from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight, Singular, complement
+from distdesc.singular.zeros import null_of
 
 FLOOR = 1e-14
 """Relative singular value at which an iteration ends: rounding is not far."""
 
 SHRINKINGS = 10
 """Shorter steps that are tried before an iteration gives up."""
+
+LEFT = 1e-2
+"""Share of the singular value at the start that is left at most, where that is near rounding."""
 
 STALLED = 0.9
 """Remaining share of the residual after a step that got hardly anywhere; three end the search."""
@@ -80,6 +84,7 @@ def refine(sight: Sight, bounds: Bounds | None = None, block: int = 1) -> Refine
     start = here = sight.point.vectors.ravel()
     seen = sight.singular(here)
     k = min(block, len(seen.values))
+    first = float(seen.ratios[-k]) if k else 0.0
     damping, taken, slow = 1e-3, 0, 0
     while k and taken < bounds.iterations and slow < 3 and seen.ratios[-k] > FLOOR:
         found = _advance(sight, bounds, (start, here), seen, k, damping)
@@ -90,7 +95,9 @@ def refine(sight: Sight, bounds: Bounds | None = None, block: int = 1) -> Refine
         damping *= 0.1 if gain < 0.1 else 3.0 if gain > 0.5 else 1.0
         slow = slow + 1 if gain > STALLED else 0
         taken += 1
-    converged = k > 0 and bool(seen.ratios[-k] <= seen.null)
+    # neither a looser count of zeros makes an end of a search, nor that the start counts as one
+    zero = min(seen.null, null_of(sight.descriptor), max(seen.exact, LEFT * first))
+    converged = k > 0 and bool(seen.ratios[-k] <= zero)
     distance = float(np.linalg.norm(here - start))
     return Refined(sight.point.at(here), seen, converged, distance, taken)
 

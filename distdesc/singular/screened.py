@@ -11,6 +11,9 @@ from distdesc.singular.analysis import Analysis
 from distdesc.singular.reasons import Kind
 from distdesc.singular.spectrum import Spectra, Summary
 
+FADED = 0.5
+"""Smallest singular value, relative to that without the neighbours that fade, if it is theirs."""
+
 
 @dataclass(frozen=True)
 class Screened:

@@ -17,7 +17,7 @@ from distdesc.errors import CampaignError
 from distdesc.singular.classify import symmetry_of
 from distdesc.singular.inner import Inner
 from distdesc.singular.point import Point
-from distdesc.singular.sight import null_of
+from distdesc.singular.zeros import null_of
 
 KIND = "descriptor"
 """Key that changes the descriptor itself, and so the body order: a name, or a table with one."""

@@ -13,17 +13,10 @@ from distdesc.elements import symbol_of
 from distdesc.singular.bounds import Bounds, Limits
 from distdesc.singular.point import Point
 from distdesc.singular.subject import NEIGHBOURHOOD, Subject
+from distdesc.singular.zeros import EXACT, NULL, exact_of, null_of
 
 STEP = 1e-4
 """In Å: of central differences of the Jacobian; both its errors are then about 1e-8."""
-
-NULL = 1e-9
-"""
-Singular values up to this, relative to the largest, are zero.
-
-Those that are zero by symmetry come out at 1e-14 or less, and the smallest of general
-environments of molecules are seldom below 1e-8.
-"""
 
 INDEPENDENT = 1e-6
 """Smallest singular value of unit motions that are still different from each other."""
@@ -44,12 +37,15 @@ class Singular:
         Left singular vectors: what the fingerprint does; zero where there are fewer features.
     null : float
         Values up to this, relative to the largest, are zero; see `null_of`.
+    exact : float
+        Values up to this, relative to the largest, cannot be told from zero; see `exact_of`.
     """
 
     values: NDArray[np.float64]
     motions: NDArray[np.float64]
     responses: NDArray[np.float64]
     null: float = NULL
+    exact: float = EXACT
 
     @property
     def ratios(self) -> NDArray[np.float64]:
@@ -86,6 +82,9 @@ class Sight:
     paths : ndarray, shape (3 n, p), float64, optional
         Orthonormal motions along which a search may go, if these are others: a motion that keeps
         the symmetry of a structure is seen, but not only such motions are seen by its atoms.
+    null : float, optional
+        Singular values up to this, relative to the largest, are zero; `null_of` of the descriptor
+        if None.
     """
 
     descriptor: Descriptor
@@ -93,6 +92,7 @@ class Sight:
     allowed: NDArray[np.float64] | None = None
     subject: Subject = NEIGHBOURHOOD
     paths: NDArray[np.float64] | None = None
+    null: float | None = None
 
     def motions(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """
@@ -187,7 +187,8 @@ class Sight:
             Where the atoms are, in Å.
         """
         found = decomposed(self.jacobians(coordinates[None])[0], self.motions(coordinates))
-        return replace(found, null=null_of(self.descriptor))
+        null = null_of(self.descriptor) if self.null is None else self.null
+        return replace(found, null=null, exact=exact_of(self.descriptor))
 
     def turns(
         self, coordinates: NDArray[np.float64], motions: NDArray[np.float64]
@@ -221,21 +222,6 @@ class Sight:
     ) -> NDArray[np.float64]:
         trivial = self.subject.trivial(coordinates)
         return complement(trivial) if some is None else some @ complement(some.T @ trivial)
-
-
-def null_of(descriptor: Descriptor) -> float:
-    """
-    Tell up to where singular values are zero, relative to the largest.
-
-    `NULL`, unless the Jacobian of a descriptor is less exact and it says so by an attribute
-    ``jacobian_error``: the relative error up to which it hides what symmetry hides.
-
-    Parameters
-    ----------
-    descriptor : Descriptor
-        The map.
-    """
-    return max(NULL, float(getattr(descriptor, "jacobian_error", 0.0)))
 
 
 def complement(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

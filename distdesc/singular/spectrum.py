@@ -12,7 +12,7 @@ from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.maps import FeatureMap, Stacked, Summed
 from distdesc.singular.motions import structure_motions
 from distdesc.singular.screen import screened, singular_values
-from distdesc.singular.sight import NULL
+from distdesc.singular.zeros import NULL
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
 
@@ -115,7 +115,7 @@ class Spectra:
         Parameters
         ----------
         tolerance : float
-            Values below this, relative to the largest of the row, are zero; all are where even
+            Values up to this, relative to the largest of the row, are zero; all are where even
             the largest is.
         """
         found = [_summary(self.row(k), tolerance) for k in range(len(self))]
@@ -192,7 +192,7 @@ def _summary(values: NDArray[np.float64], tolerance: float) -> tuple[float, ...]
     smallest, largest = float(values[-1]), float(values[0])
     if largest == 0:
         return 0.0, 0.0, nan, nan, 0, len(values)
-    n_nulls = int(np.sum(values < tolerance * largest))
+    n_nulls = int(np.sum(values <= tolerance * largest))
     if len(values) == 1:
         return smallest, largest, 1.0, nan, 0, n_nulls
     floored = np.maximum(values, np.finfo(float).eps * largest)

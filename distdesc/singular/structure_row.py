@@ -12,13 +12,22 @@ from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import symmetry_of
+from distdesc.singular.distance import Estimate
 from distdesc.singular.ladder import weights_of
 from distdesc.singular.look import Look, unseen
+from distdesc.singular.parent import NEARLY
 from distdesc.singular.point import Point
 from distdesc.singular.pooled_tuples import pooled_class_rows
-from distdesc.singular.reasons import COINCIDE, Classification, Trial, ladder_tests, sort_nulls
+from distdesc.singular.reasons import (
+    COINCIDE,
+    Classification,
+    Kind,
+    Trial,
+    ladder_tests,
+    sort_nulls,
+)
 from distdesc.singular.sight import Sight, complement, focused
-from distdesc.singular.whole import Whole
+from distdesc.singular.whole import Whole, symmetrised_in
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
 from distdesc.symmetry.crystal import find_structure_symmetry
@@ -45,15 +54,23 @@ class StructureRow:
         What is made of their fingerprints.
     bounds : Bounds
         What they say of the rim counts: neighbours beyond it fade.
+    null : float, optional
+        As of `Sight`.
     """
 
     descriptor: Descriptor
     subject: Whole
     bounds: Bounds = field(default_factory=Bounds)
+    null: float | None = None
 
     @classmethod
     def of(
-        cls, descriptor: Descriptor, one: Structures, features: str, bounds: Bounds | None = None
+        cls,
+        descriptor: Descriptor,
+        one: Structures,
+        features: str,
+        bounds: Bounds | None = None,
+        null: float | None = None,
     ) -> tuple[StructureRow, Point]:
         """
         Row of a structure, and where its atoms are.
@@ -68,6 +85,8 @@ class StructureRow:
             ``"sum"`` or ``"stack"``.
         bounds : Bounds, optional
             As of the row.
+        null : float, optional
+            As of `Sight`.
 
         Returns
         -------
@@ -81,7 +100,7 @@ class StructureRow:
             positions = positions - positions.mean(axis=0)
         point = Point(positions, one.numbers, int(one.numbers[0]))
         subject = Whole(features, one.cells[0], one.pbc[0])
-        return cls(focused(descriptor, point), subject, bounds or Bounds()), point
+        return cls(focused(descriptor, point), subject, bounds or Bounds(), null), point
 
     @property
     def pairs(self) -> bool:
@@ -122,18 +141,7 @@ class StructureRow:
         symmetry : Symmetry
             That it has nearly.
         """
-        if len(symmetry.operations) == 1:
-            return point
-        if not symmetry.periodic:
-            return point.at(symmetry.symmetrised(point.vectors))
-        inverse = np.linalg.pinv(self.subject.cell * self.subject.pbc[:, None])
-        total = np.zeros_like(point.vectors)
-        for operation, images in zip(symmetry.operations, symmetry.permutations, strict=True):
-            off = point.vectors @ operation.T - point.vectors[images]
-            off -= off[0]  # but for the shift that goes with the operation, and lattice vectors
-            off -= np.rint(off @ inverse) @ (self.subject.cell * self.subject.pbc[:, None])
-            total[images] += off - off.mean(axis=0)
-        return point.at(point.vectors + total / len(symmetry.operations))
+        return symmetrised_in(self.subject.cell * self.subject.pbc[:, None], point, symmetry)
 
     def visible(self, point: Point, tolerance: float) -> NDArray[np.float64]:
         """
@@ -158,10 +166,26 @@ class StructureRow:
         odd, trivial = self.descriptor.parity_odd, self.subject.trivial(point.vectors.ravel())
         return visible_motions(near, self.subject.features, odd, groups, tolerance, trivial)
 
+    def parent(self, here: Look) -> tuple[Look, float] | None:
+        """See Row.parent."""
+        for tolerance in NEARLY:
+            group = self.symmetry(here.point, tolerance)
+            if len(group.operations) > len(here.symmetry.operations):
+                there = self.look(here.point, group, tolerance)
+                if Kind.SYMMETRY in there.found.motions:
+                    distance = np.linalg.norm(there.point.vectors - here.point.vectors)
+                    return there, float(distance)
+        return None
+
+    def distance(self, here: Look, guess: Estimate, parent: float) -> float:
+        """See Row.distance: of features of all atoms the linear model tells enough."""
+        return guess.distance
+
     def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
         """See Row.look."""
         point = self.symmetrised(point, symmetry)
-        seen = Sight(self.descriptor, point, subject=self.subject).singular(point.vectors.ravel())
+        whole = Sight(self.descriptor, point, subject=self.subject, null=self.null)
+        seen = whole.singular(point.vectors.ravel())
         visible = self.visible(point, tolerance)
         nulls = seen.motions[:, seen.ratios <= seen.null]
         found = self._sorted(point, nulls, visible)
@@ -191,8 +215,8 @@ class StructureRow:
             free = allowed @ complement(allowed.T @ faint)
         paths = symmetry.motions()
         return (
-            Sight(self.descriptor, point, allowed, self.subject, paths),
-            Sight(self.descriptor, point, free, self.subject, paths),
+            Sight(self.descriptor, point, allowed, self.subject, paths, self.null),
+            Sight(self.descriptor, point, free, self.subject, paths, self.null),
         )
 
     def lasting(self, point: Point) -> NDArray[np.float64] | None:

@@ -12,10 +12,11 @@ from distdesc.singular.analysis import Options, analyse_row
 from distdesc.singular.distance import estimate
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Kind
-from distdesc.singular.screened import Screened, smallest_beyond
-from distdesc.singular.sight import NULL, Sight
+from distdesc.singular.screened import FADED, Screened, smallest_beyond
+from distdesc.singular.sight import Sight
 from distdesc.singular.spectrum import structure_spectra
 from distdesc.singular.structure_row import StructureRow
+from distdesc.singular.zeros import null_of
 from distdesc.structures.source import Structures
 from distdesc.symmetry.group import Symmetry
 
@@ -32,7 +33,7 @@ class _Found:
 
     @classmethod
     def of(cls, descriptor: Descriptor, one: Structures, features: str, options: Options) -> _Found:
-        row, point = StructureRow.of(descriptor, one, features, options.bounds)
+        row, point = StructureRow.of(descriptor, one, features, options.bounds, options.null)
         symmetry = row.symmetry(point, options.tolerance)
         exact = row.symmetrised(point, symmetry)
         return cls(row, point, symmetry, exact, row.visible(exact, options.tolerance))
@@ -47,7 +48,6 @@ def screen_structures(
     batch: Structures,
     features: str,
     options: Options | None = None,
-    tolerance: float = NULL,
     closely: bool = False,
 ) -> Screened:
     """
@@ -67,12 +67,11 @@ def screen_structures(
         ``"sum"`` or ``"stack"``; see `structure_spectra`.
     options : Options, optional
         When a structure is looked at closer, and how.
-    tolerance : float
-        Singular values below this, relative to the largest, are zero.
     closely : bool
         Whether flagged structures are analysed; see `analyse_row`.
     """
     options = options or Options()
+    null = null_of(descriptor) if options.null is None else options.null
     spectra = structure_spectra(descriptor, batch, features)
     rows = [
         _Found.of(descriptor, batch.take(np.array([k])), features, options)
@@ -86,15 +85,16 @@ def screen_structures(
     hidden = np.array(
         [row.visible.shape[0] - row.visible.shape[1] for row in rows], dtype=np.int32
     ) - there.n_motions.astype(np.int32)
-    summary = replace(spectra.summary(tolerance), n_nulls=there.summary(tolerance).n_nulls)
+    summary = replace(spectra.summary(null), n_nulls=there.summary(null).n_nulls)
     symmetric = smallest_beyond(there, hidden)
     kinds: list[Kind | None] = [Kind.SYMMETRY if n else Kind.REGULAR for n in hidden]
     estimates, flagged = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     analyses = {}
     for k in np.flatnonzero(symmetric <= options.flag_ratio * summary.s_max).tolist():
-        limits = options.flag_ratio * summary.s_max[k], tolerance * summary.s_max[k]
-        otherwise = Kind.CUTOFF if symmetric[k] <= limits[1] else kinds[k]
-        kinds[k], estimates[k] = _estimated(rows[k], options.flag_distance, limits, otherwise)
+        limits = options.flag_ratio * summary.s_max[k], null * summary.s_max[k]
+        kinds[k], estimates[k] = _estimated(
+            rows[k], options.flag_distance, limits, float(symmetric[k]), kinds[k]
+        )
         flagged[k] = kinds[k] is None
         if flagged[k] and closely:
             row = rows[k]
@@ -105,13 +105,14 @@ def screen_structures(
 
 
 def _estimated(
-    found: _Found, near: float, limits: tuple[float, float], otherwise: Kind | None
+    found: _Found, near: float, limits: tuple[float, float], least: float, otherwise: Kind | None
 ) -> tuple[Kind | None, float]:
     """
     Kind of a structure of which little is seen, and its distance from a singular point.
 
     None if it deserves a close look, and what it is otherwise if it is far from any. The limits
-    are those of singular values that are little, and that are zero.
+    are those of singular values that are little, and that are zero; `least` is the smallest with
+    what fades.
     """
     if found.row.refusal(found.point):
         return None, np.nan
@@ -121,4 +122,4 @@ def _estimated(
         return Kind.CUTOFF, np.nan
     if guess.distance <= near or smallest <= zero:
         return None, guess.distance
-    return otherwise, guess.distance
+    return (Kind.CUTOFF if least < FADED * smallest else otherwise), guess.distance

@@ -16,6 +16,7 @@ from distdesc.singular.point import Point
 from distdesc.structures.environment import Environments
 from distdesc.structures.neighbours import build_environments
 from distdesc.structures.source import Structures
+from distdesc.symmetry.group import Symmetry
 
 FEATURES = ("sum", "stack")
 
@@ -154,3 +155,30 @@ class Whole:
         places = point.vectors[pairs]
         shifts = near.vectors[once] + places[1] - places[0]
         return bounds.between(start, pairs, shifts)
+
+
+def symmetrised_in(cell: NDArray[np.float64], point: Point, symmetry: Symmetry) -> Point:
+    """
+    The nearest positions with exactly this symmetry, in a fixed cell.
+
+    Parameters
+    ----------
+    cell : ndarray, shape (3, 3), float64
+        Lattice vectors as rows, zero where it is not periodic, in Å.
+    point : Point
+        The structure.
+    symmetry : Symmetry
+        That it has nearly.
+    """
+    if len(symmetry.operations) == 1:
+        return point
+    if not symmetry.periodic:
+        return point.at(symmetry.symmetrised(point.vectors))
+    inverse = np.linalg.pinv(cell)
+    total = np.zeros_like(point.vectors)
+    for operation, images in zip(symmetry.operations, symmetry.permutations, strict=True):
+        off = point.vectors @ operation.T - point.vectors[images]
+        off -= off[0]  # but for the shift that goes with the operation, and lattice vectors
+        off -= np.rint(off @ inverse) @ cell
+        total[images] += off - off.mean(axis=0)
+    return point.at(point.vectors + total / len(symmetry.operations))

@@ -17,10 +17,10 @@ from distdesc.schema import ArraySpec, RowKind
 from distdesc.singular.analysis import Options
 from distdesc.singular.cascade import screen
 from distdesc.singular.screen import MAX_NUMBERS
-from distdesc.singular.sight import NULL, null_of
 from distdesc.singular.spectrum import Spectra
 from distdesc.singular.structure_row import AT_ONCE, MOST_NUMBERS
 from distdesc.singular.structure_screen import screen_structures
+from distdesc.singular.zeros import exact_of, null_of
 from distdesc.stages.singular_rows import (
     MOST_NEIGHBOURS,
     common_columns,
@@ -63,9 +63,9 @@ class Singular:
         the centres of each element; ``"stack"``, of each structure, those of all centres.
     keep : str
         ``"summary"`` of the singular values, or ``"full"``: all of them.
-    tolerance : float
-        Singular values below this, relative to the largest, are zero; if it is less than
-        `null_of` of the descriptor, 1e-9 or more, that counts.
+    tolerance : float, optional
+        Singular values up to this, relative to the largest, are zero; `null_of` of the descriptor
+        if left out, 1e-9 or more. At least as exact as they are, 1e-13, and below `flag_ratio`.
     flag_ratio : float
         Where the smallest singular value that symmetry does not make zero is below this,
         relative to the largest, a row is looked at again.
@@ -84,7 +84,7 @@ class Singular:
     descriptor: Descriptor
     map: str = "env"
     keep: str = "summary"
-    tolerance: float = NULL
+    tolerance: float | None = None
     flag_ratio: float = 1e-3
     flag_distance: float = 0.1
     symmetry_tolerance: float = 1e-3
@@ -97,8 +97,11 @@ class Singular:
                 raise CampaignError(
                     f'{name} must be one of {", ".join(accepted)}, got "{getattr(self, name)}"'
                 )
-        for name in ("tolerance", "flag_ratio", "flag_distance", "symmetry_tolerance"):
-            value = getattr(self, name)
+        given = {} if self.tolerance is None else {"tolerance": self.tolerance}
+        given |= {
+            k: getattr(self, k) for k in ("flag_ratio", "flag_distance", "symmetry_tolerance")
+        }
+        for name, value in given.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not isfinite(value) or value <= 0:
                 raise CampaignError(f"{name} must be a number > 0, got {value!r}")
@@ -108,6 +111,13 @@ class Singular:
         if not hasattr(self.descriptor, "jacobian"):
             raise CampaignError(
                 f"[descriptor] must have a Jacobian, got {type(self.descriptor).__name__}"
+            )
+        object.__setattr__(self, "tolerance", self._null)  # jobs are spelled with all defaults
+        if not exact_of(self.descriptor) <= self._null < self.flag_ratio:
+            raise CampaignError(
+                f"tolerance must be at least {exact_of(self.descriptor):g}, which is how exact the "
+                f"singular values are, and below flag_ratio ({self.flag_ratio:g}), "
+                f"got {self._null:g}"
             )
 
     @property
@@ -132,14 +142,14 @@ class Singular:
 
     @property
     def _null(self) -> float:
-        return max(self.tolerance, null_of(self.descriptor))
+        return null_of(self.descriptor) if self.tolerance is None else self.tolerance
 
     @property
     def options(self) -> Options:
         """When an environment is looked at closer."""
         return Options(
             flag_ratio=self.flag_ratio, flag_distance=self.flag_distance,
-            tolerance=self.symmetry_tolerance, seed=self.seed,
+            tolerance=self.symmetry_tolerance, null=self._null, seed=self.seed,
         )  # fmt: skip
 
     def outputs(self) -> tuple[ArraySpec, ...]:
@@ -200,15 +210,13 @@ class Singular:
         full = self.keep == "full"
         if full or self.classify:
             _check_sizes(batch, environments)
-        found = screen(self.descriptor, environments, self.options, self._null, self.classify)
+        found = screen(self.descriptor, environments, self.options, self.classify)
         _check_finite(batch, first, found.spectra)
         columns = environment_columns(found, environments, full, self.classify)
         return {**common_columns(found), **columns}
 
     def _structures(self, batch: Structures, first: int) -> dict[str, NDArray[Any]]:
-        found = screen_structures(
-            self.descriptor, batch, self.map, self.options, self._null, self.classify
-        )
+        found = screen_structures(self.descriptor, batch, self.map, self.options, self.classify)
         broken = found.spectra.broken().tolist()
         if broken:
             raise StructureError({first + k: "its Jacobian is not finite" for k in broken})

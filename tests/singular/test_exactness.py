@@ -13,7 +13,7 @@ from distdesc.descriptors.dscribe_soap import DscribeSoap
 from distdesc.descriptors.featomic_soap import FeatomicSoap
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.errors import StructureError
-from distdesc.singular.sight import NULL, null_of
+from distdesc.singular.zeros import NULL, null_of
 from distdesc.stages.singular import Singular
 from distdesc.stopwatch import Stopwatch
 

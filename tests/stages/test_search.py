@@ -16,7 +16,8 @@ from distdesc.engine.run import run
 from distdesc.errors import CampaignError
 from distdesc.singular.point import as_environments
 from distdesc.singular.reasons import Kind
-from distdesc.singular.sight import NULL, Sight, focused
+from distdesc.singular.sight import Sight, focused
+from distdesc.singular.zeros import NULL
 from distdesc.stages.search import SearchSingular
 from distdesc.store.rows import RowReader
 
