@@ -31,8 +31,8 @@ def screen(
     Every environment has its singular values and its symmetry found. Within totally symmetric
     motions, they are those that are left without the nulls that symmetry demands: where the
     smallest is below ``flag_ratio`` of the largest, even without the neighbours that fade near
-    the cutoff, the distance to a singular point is estimated. If that, or its linear model alone, is at
-    most ``flag_distance``, or one of these values is zero, the environment is flagged.
+    the cutoff, the distance to a singular point is estimated. If that, or its linear model alone,
+    is at most ``flag_distance``, or one of these values is zero, the environment is flagged.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def screen(
     ]
     estimates, flagged = np.full(len(points), np.nan), np.zeros(len(points), dtype=bool)
     for k in np.flatnonzero((largest > 0) & (symmetric <= options.flag_ratio * largest)):
-        near = Inner(descriptor, points[k], groups[k], options.bounds.rim, null)
+        near = Inner(descriptor, points[k], groups[k], options.bounds.rim)
         smallest, zero = near.smallest(), null * largest[k]
         if smallest <= options.flag_ratio * largest[k]:
             estimates[k], linear = near.distances()

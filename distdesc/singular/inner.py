@@ -56,19 +56,11 @@ class Inner:
         That it has nearly; see `symmetry_of`.
     rim : float
         Distance from the centre, relative to the cutoff, from which on neighbours fade.
-    null : float, optional
-        As of `Sight`.
     """
 
     def __init__(
-        self,
-        descriptor: Descriptor,
-        point: Point,
-        group: Symmetry,
-        rim: float = Bounds.rim,
-        null: float | None = None,
+        self, descriptor: Descriptor, point: Point, group: Symmetry, rim: float = Bounds.rim
     ) -> None:
-        self.null = null
         self.descriptor, self.point = descriptor, point.at(group.symmetrised(point.vectors))
         self.faded = np.linalg.norm(point.vectors, axis=1) > rim * descriptor.cutoff
         self.allowed = unfaded_motions(group, self.faded)
@@ -97,7 +89,7 @@ class Inner:
         See `distance_with` and `estimate`; the second is that to one of the same symmetry.
         """
         kind = focused(self.descriptor, self.point)
-        sight = Sight(kind, self.point, self.allowed, null=self.null)
+        sight = Sight(kind, self.point, self.allowed)
         guess = estimate(sight)
         parent = parent_of(self.descriptor, self.point, self.allowed, self.faded)
         best = distance_with(sight, guess, np.inf if parent is None else parent.distance)
