@@ -23,6 +23,7 @@ from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store.audit import Sizes, listed_sizes, object_fault
 from distdesc.store.fits import pass_name, read_fitted
+from distdesc.store.lock import client_lock
 from distdesc.store.projection import GROUP, projection_faults
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_rows
@@ -120,8 +121,16 @@ def verify(
     Raises
     ------
     StoreError
-        If there is no readable plan.
+        If there is no readable plan, or something is to be repaired that a client works on.
     """
+    if not repair:
+        return _verified(path, recomputed, repair, tick)
+    # A client would miss the receipts that are withdrawn beside it.
+    with client_lock(path):
+        return _verified(path, recomputed, repair, tick)
+
+
+def _verified(path: Place, recomputed: int, repair: bool, tick: Tick | None) -> Verification:
     plan = read_plan(path)
     frame = _frame_faults(path, plan, repair)
     if any(_hides_rows(f, repair) for f in frame):

@@ -76,6 +76,9 @@ class FingerprintStore:
         except StoreError as error:
             raise SourceError(f"fingerprint store {error}") from error
         index = SourceIndex.load(path / "run" / "index")
+        damage = index.damage(path / "run" / "index")
+        if damage is not None:
+            raise SourceError(f"fingerprint store {path}: {damage}; see distdesc verify {path}")
         changed = index.changed_file()
         if changed is not None:
             raise SourceError(f"the source of {path} is not what it was: {changed}")

@@ -12,6 +12,8 @@ from support import rewrite
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
 from distdesc.engine.verify import verify
+from distdesc.errors import StoreError
+from distdesc.store.lock import client_lock
 from distdesc.store.receipts import read_receipt, receipt_path
 from distdesc.store.rows import digest_file, digest_rows
 from distdesc.store.written import read_plan
@@ -31,6 +33,14 @@ def test_a_sound_store_has_no_faults(store):
     assert found.faults == ()
     assert (found.shards_done, found.recomputed, found.objects) == (n, 2, 3 * n)
     assert ticks[-1] == (n, n)
+
+
+def test_nothing_is_repaired_beside_a_client(store):
+    with client_lock(store, "1-of-2"):
+        assert verify(store, recomputed=0).faults == ()
+        with pytest.raises(StoreError, match="another client"):
+            verify(store, recomputed=0, repair=True)
+    assert verify(store, recomputed=0, repair=True).repaired
 
 
 def damage_bit(file):

@@ -352,6 +352,10 @@ def test_stored_fingerprints_of_another_kind_are_refused(source, tmp_path):
     with pytest.raises(SourceError, match=r"fingerprint store .* is not"):
         preview(job(tmp_path / "b", source,
                     source={"name": "fingerprint_store", "path": str(tmp_path)}))  # fmt: skip
+    index = made / "run" / "index" / "atom_counts.npy"
+    index.write_bytes(index.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(SourceError, match=r"fingerprint store .*other values than were saved"):
+        preview(job(tmp_path / "b", source, source=origin))
 
 
 def test_stages_that_would_write_the_same_array_are_refused(source, tmp_path):
