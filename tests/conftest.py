@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import distdesc
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("distdesc", deadline=None)
+settings.load_profile("distdesc")
 
 ROOT = Path(__file__).parent.parent
 

@@ -97,6 +97,8 @@ def family(process: subprocess.Popen[bytes]) -> list[int]:
     return [process.pid, *(p.pid for p in psutil.Process(process.pid).children(recursive=True))]
 
 
+@pytest.mark.slow
+@pytest.mark.cluster
 def test_workers_told_to_end_finish_what_they_can_and_leave_the_rest_to_others(start, tmp_path):
     def pause_once(mark: str) -> str:  # nested: workers cannot import this module
         if Path(mark).exists():
