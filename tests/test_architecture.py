@@ -48,6 +48,7 @@ OWNERS = {
     ],
     "distributed": [
         "engine/executors/dask.py",
+        "engine/executors/trial.py",
         "engine/executors/cluster.py",
         "engine/executors/connecting.py",
         "engine/executors/examination.py",

@@ -63,10 +63,14 @@ def test_a_cluster_that_was_set_up_wrongly_is_told_what_to_do(tmp_path, monkeypa
     monkeypatch.chdir(elsewhere)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.setenv(name, "3")
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, host="127.0.0.1", memory_limit=0,
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:  # fmt: skip
+    of_dask = {"distributed.scheduler.allowed-failures": 3, "distributed.worker.memory.spill": 0.7}
+    with (
+        dask.config.set(of_dask),
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, host="127.0.0.1", memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+    ):  # fmt: skip
         monkeypatch.chdir(tmp_path)
         # The same name, and another folder: its worker was started elsewhere.
         found = examine_cluster(cluster.scheduler_address, "", "/proc/self/cwd/runs")

@@ -22,7 +22,8 @@ def connect(scheduler: str, tls: str) -> Client:
     Raises
     ------
     CampaignError
-        If there is no such file, or no certificates, or one side has TLS and the other has not.
+        If this is no address, or there is no such file, or no certificates, or one side has TLS
+        and the other has not.
     RunError
         If no scheduler answers, or it refuses the certificate.
     """
@@ -34,5 +35,10 @@ def connect(scheduler: str, tls: str) -> Client:
     security = security_of(tls, ("client",))
     try:
         return Client(address_of(scheduler, security), security=security, timeout="60s")
+    except ValueError as error:
+        raise CampaignError(
+            f"[execution] scheduler must be an address such as tcp://host:8786, or an existing "
+            f"scheduler file, got {scheduler}: {error}"
+        ) from error
     except (OSError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
-from functools import cache
+from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 from uuid import uuid4
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.connecting import connect
-from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
+from distdesc.engine.executors.executor import Attempt, Outcome
 from distdesc.engine.executors.performance import PerformanceReport
 from distdesc.engine.executors.security import security_of
 from distdesc.engine.executors.settings import SETTINGS
 from distdesc.engine.executors.starting import (
     ctrl_c_for_the_client_alone,
     free_port,
+    no_word_about_calls_not_begun,
     no_word_about_ports,
 )
+from distdesc.engine.executors.trial import Trial, tried
 from distdesc.engine.plan import Task
 from distdesc.errors import RunError
-from distdesc.monitor.reporting import Follower, Telling
+from distdesc.monitor.reporting import Follower
 from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
 from distdesc.place import place
-from distdesc.store.receipts import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -71,33 +71,40 @@ class DaskExecutor:
     def __init__(self, execution: Execution, attempts: int, seconds: float = 0.0) -> None:
         self.execution, self.attempts, self.seconds = execution, attempts, seconds
         self._client: Client | None = None
-        self._cluster: LocalCluster | None = None
-        self._settings: Any = None
         self._follower: Follower | None = None
         self._report: PerformanceReport | None = None
         self._run = uuid4().hex[:8]
         self._count = (0, 0.0)
+        self._open = ExitStack()
 
     def __enter__(self) -> DaskExecutor:
-        self._settings = dask.config.set(SETTINGS)
-        logging.getLogger("distributed").setLevel(logging.WARNING)
-        if self.execution.scheduler:
-            self._client = connect(self.execution.scheduler, self.execution.tls)
-        else:
-            security = security_of(self.execution.tls)
-            with ctrl_c_for_the_client_alone(), no_word_about_ports():
-                self._cluster = LocalCluster(
-                    n_workers=self.execution.workers or os.cpu_count() or 1,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    security=security,
-                    dashboard_address=f"127.0.0.1:{free_port(DASHBOARD_PORT)}",
-                    memory_limit=int(self.execution.memory * 2**30) or "auto",
-                    silence_logs=logging.ERROR,
-                )
-            self._client = Client(self._cluster)
+        with ExitStack() as opened:
+            opened.enter_context(dask.config.set(SETTINGS))
+            opened.enter_context(no_word_about_calls_not_begun())
+            logging.getLogger("distributed").setLevel(logging.WARNING)
+            if self.execution.scheduler:
+                self._client = connect(self.execution.scheduler, self.execution.tls)
+            else:
+                cluster = self._embedded()
+                opened.callback(cluster.close, timeout=10)
+                self._client = Client(cluster)
+            opened.callback(self._client.close, timeout=5)
+            self._open = opened.pop_all()
         return self
+
+    def _embedded(self) -> LocalCluster:
+        """Scheduler and workers of this run alone."""
+        with ctrl_c_for_the_client_alone(), no_word_about_ports():
+            return LocalCluster(
+                n_workers=self.execution.workers or os.cpu_count() or 1,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                security=security_of(self.execution.tls),
+                dashboard_address=f"127.0.0.1:{free_port(DASHBOARD_PORT)}",
+                memory_limit=int(self.execution.memory * 2**30) or "auto",
+                silence_logs=logging.ERROR,
+            )
 
     def __exit__(
         self,
@@ -106,15 +113,11 @@ class DaskExecutor:
         trace: TracebackType | None,
     ) -> None:
         """See Executor."""
-        if self._follower is not None:
-            self._follower.over()
-        if self._report is not None:
-            self._report.keep()
-        if self._client is not None:
-            self._client.close(timeout=5)
-        if self._cluster is not None:
-            self._cluster.close(timeout=10)
-        self._settings.__exit__(None, None, None)
+        with self._open:
+            if self._follower is not None:
+                self._follower.over()
+            if self._report is not None:
+                self._report.keep()
 
     @property
     def workers(self) -> int:
@@ -143,9 +146,9 @@ class DaskExecutor:
         self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
     ) -> Iterator[Outcome]:
         """See Executor.run."""
-        waiting: dict[Future, _Trial] = {}
+        waiting: dict[Future, Trial] = {}
         done = as_completed()
-        todo = (_Trial(task, attempt) for task in tasks)
+        todo = (Trial(task, attempt) for task in tasks)
         try:
             self._fill(todo, waiting, done)
             while waiting:
@@ -175,7 +178,7 @@ class DaskExecutor:
             self._follower.problem("failed", task.stage, task.shard, reason)
 
     def _fill(
-        self, todo: Iterator[_Trial], waiting: dict[Future, _Trial], done: as_completed
+        self, todo: Iterator[Trial], waiting: dict[Future, Trial], done: as_completed
     ) -> None:
         ahead = WINDOW * self._counted()
         while len(waiting) < ahead:
@@ -192,20 +195,20 @@ class DaskExecutor:
             self._count = (count, time.monotonic() + COUNT_EVERY)
         return max(1, count)
 
-    def _submit(self, trial: _Trial, waiting: dict[Future, _Trial], done: as_completed) -> None:
+    def _submit(self, trial: Trial, waiting: dict[Future, Trial], done: as_completed) -> None:
         # Keys are names on a scheduler that other campaigns may share.
         key = f"{trial.task.key}-{self._run}{trial.suffix}"
         seconds = 0.0 if trial.crash else self.seconds
         future = self._connected.submit(
-            _try, trial.attempt, trial.task, seconds, self._followed,
+            tried, trial.attempt, trial.task, seconds, self._followed,
             key=key, retries=self.attempts - 1, pure=False,
         )  # fmt: skip
         waiting[future] = trial
         done.add(future)
 
     def _again(
-        self, trial: _Trial, error: BaseException | None, rescue: Attempt | None
-    ) -> _Trial | None:
+        self, trial: Trial, error: BaseException | None, rescue: Attempt | None
+    ) -> Trial | None:
         """Trial that follows one that killed its worker; None if none does."""
         if rescue is None or not isinstance(error, KilledWorker | MemoryError):
             return None
@@ -228,7 +231,7 @@ class DaskExecutor:
                 return f"its worker did not answer for {event['ttl']:.0f} s"
         return "its worker died (KilledWorker)"
 
-    def _outcome(self, future: Future, trial: _Trial) -> Outcome:
+    def _outcome(self, future: Future, trial: Trial) -> Outcome:
         task, crash = trial.task, trial.crash
         if future.status == "finished":
             found = future.result()
@@ -257,42 +260,3 @@ class DaskExecutor:
     def _info(self) -> dict[str, Any]:
         workers: dict[str, Any] = self._connected.scheduler_info(n_workers=-1)["workers"]
         return workers
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """A task under way: with which attempt, why, and how many workers it lost since."""
-
-    task: Task
-    attempt: Attempt
-    crash: str = ""
-    lost: int = 0
-
-    @property
-    def suffix(self) -> str:
-        """Of its key, by which trials of one task differ."""
-        return f"-alone-{self.lost}" if self.crash else ""
-
-
-def _try(attempt: Attempt, task: Task, seconds: float, campaign: str) -> Receipt | BaseException:
-    """One attempt; errors that another attempt would only hide are given back, not raised."""
-    armed = seconds > 0 and get_worker().state.nthreads == 1
-    if armed:
-        # Fires even if the interpreter is held by what hangs.
-        faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
-    try:
-        with Telling(campaign, task.stage, task.shard) as board:
-            receipt = attempt(task)
-            board.done(receipt)
-        return receipt
-    except (*FINAL, CrashError) as error:
-        return error
-    finally:
-        if armed:
-            faulthandler.cancel_dump_traceback_later()
-
-
-@cache
-def _nowhere() -> TextIO:
-    """Take a traceback that would run to pages; open as long as the process."""
-    return open(os.devnull, "w")

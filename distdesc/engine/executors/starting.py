@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import warnings
@@ -33,6 +34,27 @@ def no_word_about_ports() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"(?s)Port \d+ is already in use", UserWarning)
         yield
+
+
+@contextmanager
+def no_word_about_calls_not_begun() -> Iterator[None]:
+    """
+    Let Ctrl-C stop calls to the scheduler that have not begun, without a traceback of Dask's.
+
+    `distributed.utils.sync` then cancels what it has not made yet, which fails in its event loop
+    and changes nothing, but is logged.
+    """
+    logger = logging.getLogger("tornado.application")
+    logger.addFilter(_is_of_a_call_begun)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_of_a_call_begun)
+
+
+def _is_of_a_call_begun(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, NameError) and "sync.<locals>.cancel" in record.getMessage())
 
 
 def free_port(preferred: int) -> int:
