@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Sequence
@@ -34,8 +33,6 @@ from distdesc.store.written import (
     write_plan,
 )
 from distdesc.structures.index import SourceIndex
-
-log = logging.getLogger(__name__)
 
 BEGUN = "run/begun"
 

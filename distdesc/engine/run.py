@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
@@ -33,10 +33,36 @@ from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
 from distdesc.structures.index import SourceIndex
 
-log = logging.getLogger(__name__)
-
 WORTH_WORKERS = 2**24
 """Bytes of compressed text above which workers ingest it."""
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """
+    What is left to do in a store that was begun.
+
+    Parameters
+    ----------
+    plan : WrittenPlan
+        Of the store.
+    stages : tuple of StagePlan
+        Of its stages.
+    missing : dict of str to ndarray of int64
+        Shards of this share without a receipt, by stage.
+    ledger : Ledger
+        Counts what is done and what failed.
+    """
+
+    plan: WrittenPlan
+    stages: tuple[StagePlan, ...]
+    missing: dict[str, NDArray[np.int64]]
+    ledger: Ledger
+
+    @property
+    def shards(self) -> int:
+        """Number of missing shards."""
+        return sum(map(len, self.missing.values()))
 
 
 def run(
@@ -82,25 +108,15 @@ def run(
     with session.locked():
         with session.alone():
             plan = prepare(campaign, session.tell, accept_versions)
-        plans = stage_plans(path, plan)
-        limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
-        ledger = Ledger(limit, tally=tally_of(path, plan))
-        missing = missing_shards(path, plan.digest, plans, ledger, session.tell, share)
-        if ledger.tally is not None:
-            ledger.tally.expect(missing)
-        if any(map(len, missing.values())) or not is_fitted(path, plan):
+        remaining = _remaining(campaign, plan, session)
+        if remaining.shards or not is_fitted(path, plan):
             _warm_up(plan, session)
             limits = campaign.limits
             with executor_class(
                 campaign.execution, limits.attempts, limits.structure_seconds
             ) as executor:
-                tries = Tries(campaign, plan.digest, executor.worker_memory)
-                page = None if ledger.tally is None else executor.show(ledger.tally)
-                with session.alone():
-                    if not is_fitted(path, plan):
-                        Fitter(plan, session, ledger.limit).fit(executor, tries)
-                _execute(executor, tries, plan, plans, missing, ledger, session, page)
-        _finish(plan, ledger, session)
+                _compute(executor, campaign, remaining, session)
+        _finish(plan, remaining.ledger, session)
     return plan
 
 
@@ -171,7 +187,17 @@ def seekable(
                 f"ingesting it into {store} first"
             )
         )
-    ingest = Campaign.from_dict(
+    ingest = _ingest_into(store, campaign)
+    run(ingest, listeners, accept_versions, Share(wait=share.wait or bool(share.name)))
+    return Campaign.from_dict(
+        {**sections, "source": {"name": "structure_store", "path": str(store)}}
+    )
+
+
+def _ingest_into(store: Place, campaign: Campaign) -> Campaign:
+    """Campaign that ingests the source of another; what cannot be read is judged by the other."""
+    sections = campaign.to_dict()
+    return Campaign.from_dict(
         {
             "question": f"The structures of {sections['source']['path']}, seekable.",
             "source": sections["source"],
@@ -180,10 +206,6 @@ def seekable(
             "execution": sections["execution"] if _is_large(campaign) else {"executor": "serial"},
             "limits": {"quarantined_fraction": 1.0},
         }
-    )
-    run(ingest, listeners, accept_versions, Share(wait=share.wait or bool(share.name)))
-    return Campaign.from_dict(
-        {**sections, "source": {"name": "structure_store", "path": str(store)}}
     )
 
 
@@ -202,24 +224,36 @@ def _warm_up(plan: WrittenPlan, session: Session) -> None:
     session.tell(Announced("starting workers"))
 
 
-def _execute(
-    executor: Executor,
-    tries: Tries,
-    plan: WrittenPlan,
-    plans: tuple[StagePlan, ...],
-    missing: dict[str, NDArray[np.int64]],
-    ledger: Ledger,
-    session: Session,
-    page: str | None,
+def _remaining(campaign: Campaign, plan: WrittenPlan, session: Session) -> Remaining:
+    """Look at the receipts of a share, which say what is done."""
+    path = session.path
+    stages = stage_plans(path, plan)
+    limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
+    ledger = Ledger(limit, tally=tally_of(path, plan))
+    missing = missing_shards(path, plan.digest, stages, ledger, session.tell, session.share)
+    if ledger.tally is not None:
+        ledger.tally.expect(missing)
+    return Remaining(plan, stages, missing, ledger)
+
+
+def _compute(
+    executor: Executor, campaign: Campaign, remaining: Remaining, session: Session
 ) -> None:
-    check_memory(plans, executor.worker_memory)
+    """Fit the reduction if that is not done, then compute the missing shards."""
+    plan, ledger = remaining.plan, remaining.ledger
+    tries = Tries(campaign, plan.digest, executor.worker_memory)
+    page = None if ledger.tally is None else executor.show(ledger.tally)
+    with session.alone():
+        if not is_fitted(session.path, plan):
+            Fitter(plan, session, ledger.limit).fit(executor, tries)
+    check_memory(remaining.stages, executor.worker_memory)
     session.tell(
         RunStarted(
             store=str(session.path),
-            shards=ledger.done + sum(len(shards) for shards in missing.values()),
+            shards=ledger.done + remaining.shards,
             shards_done=ledger.done,
             structures=plan.n_structures,
-            rows=sum(p.layout.n_rows for p in plans),
+            rows=sum(stage.layout.n_rows for stage in remaining.stages),
             workers=executor.workers,
             dashboard=executor.dashboard,
             page=page,
@@ -227,8 +261,8 @@ def _execute(
         )
     )
     attempt, rescue = tries.of_shards()
-    for stage_plan in plans:
-        tasks = stage_plan.tasks(stage_plan.by_cost(missing[stage_plan.layout.stage]))
+    for stage in remaining.stages:
+        tasks = stage.tasks(stage.by_cost(remaining.missing[stage.layout.stage]))
         for outcome in executor.run(attempt, tasks, rescue):
             session.beat()
             ledger.account(outcome, session.tell)

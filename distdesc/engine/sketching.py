@@ -78,18 +78,12 @@ def sketch_part(
     if before is not None:
         return before
     attempt = Attempt(path, digest, task)
-    clock = attempt.clock
-    with clock("start"):
+    with attempt.clock("start"):
         workspace = attempt.workspace(wanted, reduced=False)
         basis = _basis(basis_path(path, number), basis_digest)
     runs = plan_of(workspace.plan, path).runs(task.shard)
-    problems: dict[int, str] = dict(crashed)
-    sketch = Sketch.nothing(basis)
-    usable = _usable_rows(workspace, runs, problems, clock)
-    for rows in in_slices(usable, slice_rows(len(basis))):
-        with clock("sketch"):
-            sketch = sketch.merged(Sketch.of(rows, basis), basis)
-    with clock("write"):
+    sketch, problems = _sketch(workspace, runs, basis, crashed, attempt.clock)
+    with attempt.clock("write"):
         stored = _write(sketch_path(path, number, task.shard), sketch)
     receipt = attempt.receipt(
         structures=0,
@@ -101,6 +95,23 @@ def sketch_part(
     )
     commit(path, receipt)
     return receipt
+
+
+def _sketch(
+    workspace: Workspace,
+    runs: NDArray[np.int64],
+    basis: NDArray[np.float64],
+    crashed: Mapping[int, str],
+    clock: Stopwatch,
+) -> tuple[Sketch, dict[int, str]]:
+    """Sums over the usable rows of some runs, and the structures set aside."""
+    problems = dict(crashed)
+    sketch = Sketch.nothing(basis)
+    usable = _usable_rows(workspace, runs, problems, clock)
+    for rows in in_slices(usable, slice_rows(len(basis))):
+        with clock("sketch"):
+            sketch = sketch.merged(Sketch.of(rows, basis), basis)
+    return sketch, problems
 
 
 def _write(file: Place, sketch: Sketch) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from distdesc.engine.attempt import Attempt
 from distdesc.engine.compute import Arrays, Computed, compute
@@ -20,6 +20,9 @@ from distdesc.store.receipts import Receipt, commit, read_receipt
 from distdesc.store.rows import digest_rows
 
 log = logging.getLogger(__name__)
+
+Written = tuple[dict[str, tuple[int, str]], dict[str, str]]
+"""Of a shard: size and digest of each object, and digest of the values of each array."""
 
 
 def run_task(
@@ -77,15 +80,7 @@ def run_task(
     if isinstance(written, Receipt):
         log.debug("%s done, after another attempt: not written", task.key)
         return written
-    objects, digests = written
-    receipt = attempt.receipt(
-        structures=_home_structures(work, task),
-        counts=_outcomes(found),
-        problems=found.problems,
-        untouched=[k for k in untouched if touches(task, k)],
-        digests=digests,
-        objects=objects,
-    )
+    receipt = _receipt(attempt, work, found, untouched, written)
     won = commit(path, receipt, work.measured)
     how = "done" if won else "done, after another attempt"
     log.debug("%s %s: %d rows in %.3f s", task.key, how, len(found.status), clock.seconds["total"])
@@ -131,10 +126,8 @@ def _home_structures(work: StageWork, task: Task) -> int:
     return task.structure_stop - task.structure_start - begun_before
 
 
-def _write(
-    path: Place, work: StageWork, task: Task, found: Computed
-) -> tuple[dict[str, tuple[int, str]], dict[str, str]] | Receipt:
-    """Objects and digests of a shard, or the receipt of the attempt that was done before."""
+def _write(path: Place, work: StageWork, task: Task, found: Computed) -> Written | Receipt:
+    """Write a shard, unless another attempt was done before: then its receipt."""
     every = {**found.arrays, work.layout.status_name: found.status}
     digests = {name: digest_rows(values) for name, values in every.items()}
     first = read_receipt(path, task.stage, task.shard)
@@ -142,3 +135,21 @@ def _write(
         check_agreement(first, digests, work.measured, str(machine()["host"]))
         return first
     return work.writer.write_shard(task.shard, every), digests
+
+
+def _receipt(
+    attempt: Attempt,
+    work: StageWork,
+    found: Computed,
+    untouched: Collection[int],
+    written: Written,
+) -> Receipt:
+    task, (objects, digests) = attempt.task, written
+    return attempt.receipt(
+        structures=_home_structures(work, task),
+        counts=_outcomes(found),
+        problems=found.problems,
+        untouched=[k for k in untouched if touches(task, k)],
+        digests=digests,
+        objects=objects,
+    )

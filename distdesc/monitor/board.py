@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,6 @@ from distributed.http.utils import RequestHandler
 from distdesc.monitor.facts import CampaignFacts, ShardTime, WorkerFacts
 from distdesc.monitor.messages import TOPIC, apply
 from distdesc.monitor.tally import Tally
-
-log = logging.getLogger(__name__)
 
 NAME = "distdesc"
 """Of the plugin; a scheduler has one."""
