@@ -139,14 +139,10 @@ def resident(pid: int) -> float:
 def scheduled(folder: Path, n: int) -> dict[str, Any]:
     """Client's loop over `n` tasks of a scheduler and a worker that are processes of their own."""
     file = folder / "scheduler.json"
-    python = [sys.executable, "-m", "distributed.cli"]
-    options = ["--scheduler-file", str(file), "--no-dashboard"]
-    with open(os.devnull, "w") as quiet:
-        command = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-        scheduler = start(python, command, options, quiet)
-        while not file.exists():
-            time.sleep(0.1)
-        worker = start(python, ["dask_worker", "--nthreads", "1", "--no-nanny"], options, quiet)
+    scheduler = start(["scheduler", "--port", "0", "--scheduler-file", str(file)])
+    while not file.exists():
+        time.sleep(0.1)
+    worker = start(["worker", str(file), "--memory", "2"])
     try:
         with DaskExecutor(Execution(scheduler=str(file)), 1) as executor:
             while not executor.workers:
@@ -161,10 +157,14 @@ def scheduled(folder: Path, n: int) -> dict[str, Any]:
             process.wait()
 
 
-def start(python: list[str], command: list[str], options: list[str], quiet: Any) -> Any:
-    script = f"from distributed.cli.{command[0]} import main; main()"
-    return subprocess.Popen([python[0], "-c", script, *command[1:], *options],
-                            stdout=quiet, stderr=quiet)  # fmt: skip
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a command of distdesc, which can import this script."""
+    known = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", "distdesc", *command],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": known},
+    )  # fmt: skip
 
 
 def loop(executor: DaskExecutor, n: int) -> None:

@@ -31,6 +31,10 @@ SETTINGS: dict[str, Any] = {
     # A scheduler of a thousand workers, or on a busy machine, may take a while to answer.
     "distributed.comm.timeouts.connect": "60s",
     "distributed.comm.timeouts.tcp": "120s",
+    # Of each message, transition and event, the last so many are kept: by default 10^5 of each
+    # kind and worker, for whoever looks for faults in Dask, and hundreds of MiB after 10^5 shards.
+    "distributed.admin.low-level-log-length": 1000,
+    "distributed.scheduler.dashboard.tasks.task-stream-length": 10_000,
     # A worker reuses the memory of one shard for the next, instead of giving it back and
     # having every page cleared again by the kernel.
     "distributed.nanny.pre-spawn-environ": {
