@@ -17,7 +17,6 @@ from distdesc.singular.ladder import weights_of
 from distdesc.singular.look import Look, unseen
 from distdesc.singular.parent import NEARLY
 from distdesc.singular.point import Point
-from distdesc.singular.pooled_tuples import pooled_class_rows
 from distdesc.singular.reasons import (
     COINCIDE,
     Classification,
@@ -27,6 +26,7 @@ from distdesc.singular.reasons import (
     sort_nulls,
 )
 from distdesc.singular.sight import Sight, complement, focused
+from distdesc.singular.tuples import pooled_class_rows
 from distdesc.singular.whole import Whole, symmetrised_in
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
+from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
-from math import gcd, lcm
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
+from distdesc.structures.environment import Environments
 
 COINCIDE = 1e-7
 """In Å² for scalar products, in Å³ for triple products: what differs by less is equal."""
@@ -19,11 +17,34 @@ COINCIDE = 1e-7
 MOST_TUPLES = 50_000
 """More take too much memory."""
 
-PRIME = 2**31 - 1
-"""Products of two residues fit into 64 bits."""
+MOST_NUMBERS = 2**24
+"""Of the derivatives of all tuples of a structure; more take too much memory."""
 
-SAFE = 2**18
-"""Integer coordinates up to this size cannot overflow 64 bits in sums over all tuples."""
+
+@dataclass(frozen=True)
+class _Tuples:
+    """
+    Ordered tuples of neighbours of one centre, repeats allowed, and the atoms that move them.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_tuples, order, 3), float64
+        From the centre, in Å.
+    atoms : ndarray, shape (n_tuples, order), int64
+        Which atom each neighbour is, or is an image of.
+    kinds : ndarray, shape (n_tuples, n_kinds), integers
+        What tuples that look the same share, besides their products.
+    sizes : ndarray, shape (n_tuples,), float64
+        How much each counts.
+    centres : ndarray, shape (n_tuples,), int64, optional
+        Which atom the centre is, unless it is fixed.
+    """
+
+    vectors: NDArray[np.float64]
+    atoms: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    sizes: NDArray[np.float64]
+    centres: NDArray[np.int64] | None = None
 
 
 def class_rows(
@@ -69,74 +90,72 @@ def class_rows(
     CampaignError
         If there are too many tuples.
     """
-    kinds = np.zeros_like(numbers) if weights is not None else numbers
-    labels = [clustered(vectors @ vectors.T, tolerance)]
-    if parity_odd and order > 2:
-        labels.append(clustered(_triple_products(vectors), tolerance))
-    tuples = _tuples(len(vectors), order)
-    size = np.ones(len(tuples)) if weights is None else np.prod(weights[tuples], axis=1)
-    rows: NDArray[np.float64] = _summed(vectors, kinds, tuples, labels, size)
-    return rows
+    n = len(vectors)
+    if n**order > MOST_TUPLES:
+        raise CampaignError(
+            f"neighbours must be fewer, for at most {MOST_TUPLES:,} tuples of {order}; got {n}"
+        )
+    every = _tuples_of(n, order)
+    kinds, sizes = _weighed(every, numbers, weights)
+    return _summed(_Tuples(vectors[every], every, kinds, sizes), n, parity_odd, tolerance)
 
 
-def exact_rank(
-    coordinates: Sequence[Sequence[Fraction | int | str]],
-    numbers: Sequence[int],
+def pooled_class_rows(
+    environments: Environments,
     order: int,
+    stacked: bool,
     parity_odd: bool = False,
-) -> int:
+    weights: NDArray[np.float64] | None = None,
+    tolerance: float = COINCIDE,
+) -> NDArray[np.float64]:
     """
-    Rank of `class_rows` of rational coordinates, in exact arithmetic.
+    Derivatives of all that correlations of a given order can tell of a structure.
 
-    Rows that are independent modulo a prime are so among rational numbers, and what is orthogonal
-    to them is computed as fractions: if it is orthogonal to all other rows, the rank is proved;
-    if not, the row that it is not orthogonal to is one more independent row.
+    As `class_rows`, but of the tuples of all centres together: a sum over centres of an element
+    sees the sum over tuples that look the same, whichever of these centres they are about; a
+    stack, those about one centre. Tuples move with their atoms, and against their centre.
 
     Parameters
     ----------
-    coordinates : sequence of three rational numbers each
-        Neighbours of one centre, in any unit; text such as ``"3/5"`` will do.
-    numbers : sequence of int
-        Their atomic numbers.
+    environments : Environments
+        Of all atoms of one structure, in their order.
     order : int
         Neighbours of a tuple.
+    stacked : bool
+        Whether centres are kept apart.
     parity_odd : bool
         Whether mirror images are told apart.
+    weights : ndarray, shape (n_pairs,), float64, optional
+        Of the neighbours in one density of all elements.
+    tolerance : float
+        Largest difference of equal products, in Å² or Å³.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, 3 n), float64
+        In Å or Å²; its rank is the largest that any descriptor of this order has.
 
     Raises
     ------
     CampaignError
         If there are too many tuples.
     """
-    fractions = [[Fraction(x) for x in row] for row in coordinates]
-    scale = lcm(*(x.denominator for row in fractions for x in row))
-    integers = np.array([[int(x * scale) for x in row] for row in fractions], dtype=object)
-    if np.max(np.abs(integers), initial=0) < SAFE:
-        integers = integers.astype(np.int64)
-    labels = [_distinct(integers @ integers.T)]
-    if parity_odd and order > 2:
-        labels.append(_distinct(_triple_products(integers)))
-    tuples = _tuples(len(integers), order)
-    ones = np.ones(len(tuples), dtype=integers.dtype)
-    rows = _summed(integers, np.asarray(numbers), tuples, labels, ones)
-    rows = np.array([_primitive(row) for row in {tuple(row) for row in rows.tolist()}])
-    independent = _independent_modulo(rows)
-    while True:
-        kernel = _kernel([rows[k].tolist() for k in independent], rows.shape[1])
-        products = rows.astype(object) @ kernel
-        others = np.flatnonzero(np.any(products != 0, axis=1))
-        if not len(others):
-            return len(independent)
-        independent.append(int(others[0]))
-
-
-def _tuples(n: int, order: int) -> NDArray[np.int64]:
-    if n**order > MOST_TUPLES:
+    counts, n = np.diff(environments.offsets), len(environments)
+    total = int(np.sum(counts**order))
+    if total > MOST_TUPLES or 3 * n * total > MOST_NUMBERS:
         raise CampaignError(
-            f"neighbours must be fewer, for at most {MOST_TUPLES:,} tuples of {order}; got {n}"
+            f"atoms must be fewer, for at most {MOST_TUPLES:,} tuples of {order}; got {n}"
         )
-    every: NDArray[np.int64] = np.indices((n,) * order).reshape(order, -1).T
-    return every
+    first = environments.offsets[:-1]
+    every = np.concatenate([_tuples_of(k, order) + f for k, f in zip(counts, first, strict=True)])
+    owners = np.repeat(np.arange(n), counts**order)
+    alike = owners if stacked else environments.centre_numbers[owners]
+    kinds, sizes = _weighed(every, environments.numbers, weights)
+    atoms = environments.neighbours[every] - environments.centres[0]
+    tuples = _Tuples(
+        environments.vectors[every], atoms, np.column_stack([alike, kinds]), sizes, owners
+    )
+    return _summed(tuples, n, parity_odd, tolerance)
 
 
 def clustered(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
@@ -162,104 +181,64 @@ def clustered(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64
     return labels.reshape(values.shape)
 
 
-def _distinct(values: NDArray[Any]) -> NDArray[np.int64]:
-    _, labels = np.unique(values.ravel(), return_inverse=True)
-    return labels.reshape(values.shape)
+def _tuples_of(n: int, order: int) -> NDArray[np.int64]:
+    every: NDArray[np.int64] = np.indices((n,) * order).reshape(order, -1).T
+    return every
 
 
-def _triple_products(vectors: NDArray[Any]) -> NDArray[Any]:
-    normals = _crosses(vectors)
-    products: NDArray[Any] = np.sum(vectors[:, None, None] * normals[None], axis=3)
-    return products
-
-
-def _crosses(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Vector product of each pair, of any type of number."""
-    first, second = vectors[:, None], vectors[None]
-    one, two = [1, 2, 0], [2, 0, 1]
-    found: NDArray[Any] = first[..., one] * second[..., two] - first[..., two] * second[..., one]
-    return found
+def _weighed(
+    tuples: NDArray[np.int64], numbers: NDArray[np.int32], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Elements of tuples, which all are one where weights tell them apart, and their sizes."""
+    if weights is None:
+        return numbers[tuples].astype(np.int64), np.ones(len(tuples))
+    return np.zeros_like(tuples), np.prod(weights[tuples], axis=1)
 
 
 def _summed(
-    vectors: NDArray[Any],
-    kinds: NDArray[Any],
-    tuples: NDArray[np.int64],
-    labels: list[NDArray[np.int64]],
-    size: NDArray[Any],
-) -> NDArray[Any]:
+    tuples: _Tuples, n_atoms: int, parity_odd: bool, tolerance: float
+) -> NDArray[np.float64]:
     """Sums over each class of tuples of the derivatives of the products in them."""
-    order = tuples.shape[1]
-    pairs = list(combinations_with_replacement(range(order), 2))
-    threes = list(combinations(range(order), 3)) if len(labels) > 1 else []
-    keys = [kinds[tuples], *(labels[0][tuples[:, a], tuples[:, b]][:, None] for a, b in pairs)]
-    keys += [labels[1][tuples[:, a], tuples[:, b], tuples[:, c]][:, None] for a, b, c in threes]
-    _, of_class = np.unique(np.hstack(keys), axis=0, return_inverse=True)
-    by_class = np.argsort(of_class, kind="stable")
-    starts = np.flatnonzero(np.diff(of_class[by_class], prepend=-1))
-    tuples, size = tuples[by_class], size[by_class]
-    normals = _crosses(vectors) if threes else None
-    rows = []
+    n, order = tuples.atoms.shape
+    pairs: list[tuple[int, ...]] = list(combinations_with_replacement(range(order), 2))
+    threes: list[tuple[int, ...]] = list(combinations(range(order), 3)) if parity_odd else []
+    if not n:
+        return np.empty((0, 3 * n_atoms))
+    by_class, starts = _classes(tuples, [pairs, threes], tolerance)
+    vectors, atoms = tuples.vectors[by_class], tuples.atoms[by_class]
+    sizes, every, rows = tuples.sizes[by_class], np.arange(n), []
     for places in [*pairs, *threes]:
-        terms = np.zeros((len(tuples), *vectors.shape), dtype=vectors.dtype)
-        every = np.arange(len(tuples))
+        terms = np.zeros((n, n_atoms, 3))
         for k, place in enumerate(places):
-            rest = [tuples[:, p] for p in places[k + 1 :] + places[:k]]
-            slope = vectors[rest[0]] if normals is None or len(rest) == 1 else normals[*rest]
-            terms[every, tuples[:, place]] += slope * size[:, None]
-        rows.append(np.add.reduceat(terms.reshape(len(tuples), -1), starts, axis=0))
+            slope = sizes[:, None] * _slope(vectors, places[k + 1 :] + places[:k])
+            terms[every, atoms[:, place]] += slope
+            if tuples.centres is not None:
+                terms[every, tuples.centres[by_class]] -= slope
+        rows.append(np.add.reduceat(terms.reshape(n, -1), starts, axis=0))
     return np.concatenate(rows)
 
 
-def _primitive(row: tuple[int, ...]) -> list[int]:
-    """The same row without what divides all of its integers."""
-    common = gcd(*row)
-    return [x // common for x in row] if common > 1 else list(row)
+def _classes(
+    tuples: _Tuples, products: list[list[tuple[int, ...]]], tolerance: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order of tuples that puts those that look the same together, and where each class begins."""
+    keys = [tuples.kinds]
+    for of_one_unit in filter(None, products):
+        values = [_product(tuples.vectors, places) for places in of_one_unit]
+        keys.append(clustered(np.stack(values, axis=1), tolerance))
+    _, labels = np.unique(np.hstack(keys), axis=0, return_inverse=True)
+    by_class = np.argsort(labels.ravel(), kind="stable")
+    return by_class, np.flatnonzero(np.diff(labels.ravel()[by_class], prepend=-1))
 
 
-def _independent_modulo(rows: NDArray[Any]) -> list[int]:
-    """Rows that are independent modulo a prime, as many as there are, by elimination."""
-    left = (rows % PRIME).astype(np.int64)
-    places, found = np.arange(len(rows)), 0
-    for column in range(rows.shape[1]):
-        nonzero = np.flatnonzero(left[found:, column])
-        if not len(nonzero):
-            continue
-        k = found + int(nonzero[0])
-        left[[found, k]], places[[found, k]] = left[[k, found]], places[[k, found]]
-        inverse = pow(int(left[found, column]), -1, PRIME)
-        left[found] = left[found] * inverse % PRIME
-        below = left[found + 1 :]
-        below -= below[:, column, None] * left[found] % PRIME
-        below %= PRIME
-        found += 1
-        if found == len(rows):
-            break
-    return [int(k) for k in places[:found]]
+def _product(vectors: NDArray[np.float64], places: tuple[int, ...]) -> NDArray[np.float64]:
+    """Scalar product of two vectors of each tuple, or triple product of three."""
+    found: NDArray[np.float64] = np.sum(vectors[:, places[0]] * _slope(vectors, places[1:]), axis=1)
+    return found
 
 
-def _kernel(rows: list[list[int]], width: int) -> NDArray[Any]:
-    """Integer vectors, as columns, that span all that is orthogonal to some rows."""
-    left = [[Fraction(x) for x in row] for row in rows]
-    pivots: list[int] = []
-    for column in range(width):
-        k = next((k for k in range(len(pivots), len(left)) if left[k][column]), None)
-        if k is None:
-            continue
-        found = len(pivots)
-        left[found], left[k] = left[k], left[found]
-        pivot = left[found][column]
-        left[found] = [x / pivot for x in left[found]]
-        for other, row in enumerate(left):
-            if other != found and row[column]:
-                factor = row[column]
-                left[other] = [x - factor * y for x, y in zip(row, left[found], strict=True)]
-        pivots.append(column)
-    kernel = np.zeros((width, width - len(pivots)), dtype=object)
-    for place, column in enumerate(c for c in range(width) if c not in pivots):
-        solution = {column: Fraction(1)}
-        solution |= {p: -left[k][column] for k, p in enumerate(pivots)}
-        scale = lcm(*(x.denominator for x in solution.values()))
-        for k, x in solution.items():
-            kernel[k, place] = int(x * scale)
-    return kernel
+def _slope(vectors: NDArray[np.float64], others: tuple[int, ...]) -> NDArray[np.float64]:
+    """Derivative of a product of two or three by one of them: the other, or their cross product."""
+    if len(others) == 1:
+        return vectors[:, others[0]]
+    return np.cross(vectors[:, others[0]], vectors[:, others[1]])

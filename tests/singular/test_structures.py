@@ -25,11 +25,11 @@ from distdesc.singular.analysis import Options, analyse_row
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.motions import RIGID, trivial_motions
 from distdesc.singular.nearest import nearest
-from distdesc.singular.pooled_tuples import pooled_class_rows
 from distdesc.singular.reasons import Kind
 from distdesc.singular.sight import complement
 from distdesc.singular.structure_row import StructureRow
 from distdesc.singular.structure_screen import screen_structures
+from distdesc.singular.tuples import pooled_class_rows
 from distdesc.singular.whole import Whole
 from distdesc.structures.neighbours import build_environments
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from reference.exact_ranks import PRIME, exact_rank
 from reference.families import (
     POINTS,
     drawn,
@@ -22,7 +23,8 @@ from distdesc.errors import CampaignError
 from distdesc.singular.ladder import weights_of
 from distdesc.singular.motions import trivial_motions
 from distdesc.singular.point import Point, as_environments
-from distdesc.singular.tuples import PRIME, class_rows, exact_rank
+from distdesc.singular.tuples import class_rows, pooled_class_rows
+from distdesc.structures.environment import Environments
 
 ORDERS = {
     "nu1": (1, False), "nu2": (2, False), "nu3_O3": (3, False), "nu3_SO3": (3, True),
@@ -152,9 +154,25 @@ def test_weighted_elements_count_as_in_a_descriptor_that_weighs_them(weights):
     assert smallest > 1e-5
 
 
+def test_a_tuple_counts_with_the_weights_of_its_neighbours():
+    vectors, numbers = np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.array([1, 8])
+    rows = class_rows(vectors, numbers, 1, weights=np.array([1.0, 3.0]))
+    assert rows.tolist() == [[2, 0, 0, 0, 6, 0]]
+    near = Environments(
+        np.array([0, 1, 2]), np.stack([vectors[0], -vectors[0]]), numbers[::-1],
+        np.array([1, 0]), np.array([0, 1]), numbers,
+    )  # fmt: skip
+    rows = pooled_class_rows(near, 1, True, weights=np.array([1.0, 3.0]))
+    assert rows.tolist() == [[-2, 0, 0, 2, 0, 0], [-6, 0, 0, 6, 0, 0]]
+
+
 def test_what_is_independent_counts_though_it_is_not_so_modulo_the_prime():
     assert exact_rank([[1, 0, 0], [3, PRIME, 0]], [1, 1], 2) == 3
     assert exact_rank([[1, 0, 0], [3, 0, 0]], [1, 1], 2) == 2, "two radii"
+
+
+def test_nothing_has_no_rows():
+    assert class_rows(np.empty((0, 3)), np.empty(0, dtype=int), 2).shape == (0, 0)
 
 
 def test_too_many_tuples_are_refused():
