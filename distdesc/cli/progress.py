@@ -168,8 +168,8 @@ class ProgressDisplay:
         self._shards = (event.shards_done, event.shards)
         resumed = f", {event.shards_done} of them done before" if event.shards_done else ""
         self.console.print(
-            f"{event.structures:,} structures, {event.rows:,} rows in {event.shards:,} shards"
-            f"{resumed}; {event.workers} worker{'s' if event.workers != 1 else ''}",
+            f"{event.structures:,} structures, {event.rows:,} rows in "
+            f"{_counted(event.shards, 'shard')}{resumed}; {_counted(event.workers, 'worker')}",
             highlight=False,
         )
         if event.dashboard:
@@ -223,3 +223,7 @@ def rate_words(facts: CampaignFacts) -> str:
     if facts.shards.failed:
         words.append(f"{facts.shards.failed:,} failed")
     return " · ".join(words)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' if number != 1 else ''}"
