@@ -86,7 +86,7 @@ OWNERS = {
     "concurrent": ["engine/executors/dask.py"],
     "threading": [],
 }
-BROAD_EXCEPT = {"engine/compute.py"}
+BROAD_EXCEPT = {"engine/stage_run.py"}
 
 
 def name_of(file: Path) -> str:

@@ -19,12 +19,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from distdesc.engine.compute import rows_of_structures, run_good
 from distdesc.engine.pieces import too_large
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import problems_of, read_structures
 from distdesc.engine.sample import unreduced
 from distdesc.engine.sketching import plan_of, sketch_part
+from distdesc.engine.stage_run import rows_of_structures, run_good
 from distdesc.engine.task import run_task
 from distdesc.engine.workspace import Workspace, open_workspace
 from distdesc.errors import DistdescError

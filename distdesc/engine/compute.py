@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,16 +12,12 @@ from numpy.typing import NDArray
 from distdesc.engine.pieces import ENDLESS, pieces, touches
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import problems_of, read_structures
+from distdesc.engine.stage_run import Arrays, rows_of_structures, run_good
 from distdesc.engine.workspace import StageWork, Workspace
-from distdesc.errors import DistdescError, StructureError
-from distdesc.schema import ArraySpec, RowKind, Status
+from distdesc.schema import ArraySpec, Status
 from distdesc.stages.stage import Stage
 from distdesc.stopwatch import Stopwatch
 from distdesc.structures.source import Structures
-
-log = logging.getLogger(__name__)
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -82,13 +77,7 @@ def compute(
     failed: set[int] = set()
     ragged: list[Arrays] = []
     for piece in pieces(work, task, counts, without, memory):
-        with clock("read"):
-            batch = read_structures(
-                workspace, piece.structure_start, piece.structure_stop,
-                work.stage.reads_records, without,
-            )  # fmt: skip
-        with clock("validate"):
-            problems = problems_of(workspace, work.stage, batch)
+        batch, problems = _read(workspace, work.stage, piece, without, clock)
         begin = piece.structure_start
         problems.update({k - begin: v for k, v in found.problems.items() if touches(piece, k)})
         rows = rows_of_structures(work.stage, piece, batch.offsets)
@@ -102,12 +91,19 @@ def compute(
             found.arrays.setdefault(spec.name, _empty(work, spec.name, n_rows))
     _join(work, found, ragged)
     _set_aside(work, task, found, counts, failed)
-    for spec in work.stage.outputs():
-        if spec.ragged:
-            entries = found.arrays[spec.ragged.count]
-            before = np.cumsum(entries, dtype=np.int64) - entries
-            found.arrays[spec.ragged.first] = task.shard * work.layout.capacity + before
+    _point_to_entries(work, task, found)
     return found
+
+
+def _read(
+    workspace: Workspace, stage: Stage, piece: Task, without: Mapping[int, str], clock: Stopwatch
+) -> tuple[Structures, dict[int, str]]:
+    """Structures of a piece, and why some of them cannot be used, by position among them."""
+    start, stop = piece.structure_start, piece.structure_stop
+    with clock("read"):
+        batch = read_structures(workspace, start, stop, stage.reads_records, without)
+    with clock("validate"):
+        return batch, problems_of(workspace, stage, batch)
 
 
 def _put(
@@ -177,31 +173,13 @@ def _set_aside(
             found.arrays[spec.name][computed & ~left] = spec.fill
 
 
-def rows_of_structures(stage: Stage, task: Task, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """
-    Rows of the shard that each structure owns that the task reads.
-
-    Parameters
-    ----------
-    stage : Stage
-        For its kind of rows.
-    task : Task
-        The shard.
-    offsets : ndarray, shape (n_structures + 1,), int64
-        Atoms before each structure, counted from the first that the task reads.
-
-    Returns
-    -------
-    ndarray, shape (n_structures, 3), int64
-        Start and stop, counted from the beginning of the shard, and how many atoms of the
-        structure belong to an earlier shard.
-    """
-    if stage.row_kind is RowKind.STRUCTURE:
-        start = np.arange(len(offsets) - 1, dtype=np.int64)
-        return np.stack([start, start + 1, np.zeros_like(start)], axis=1)
-    edges = offsets + (task.first_row - task.row_start)
-    mine = np.clip(edges, 0, task.row_stop - task.row_start)
-    return np.stack([mine[:-1], mine[1:], (mine - edges)[:-1]], axis=1)
+def _point_to_entries(work: StageWork, task: Task, found: Computed) -> None:
+    """Say where the entries of each row begin in the ragged outputs."""
+    for spec in work.stage.outputs():
+        if spec.ragged:
+            entries = found.arrays[spec.ragged.count]
+            before = np.cumsum(entries, dtype=np.int64) - entries
+            found.arrays[spec.ragged.first] = task.shard * work.layout.capacity + before
 
 
 def _place(rows: NDArray[np.int64], keep: NDArray[np.int64]) -> Any:
@@ -219,76 +197,3 @@ def _empty(work: StageWork, name: str, n_rows: int) -> NDArray[Any]:
 
 def _dtype(spec: ArraySpec) -> np.dtype[Any]:
     return np.dtype(object if spec.dtype == "string" else spec.dtype)
-
-
-def run_good(
-    stage: Stage,
-    batch: Structures,
-    rows: NDArray[np.int64],
-    problems: dict[int, str],
-    clock: Stopwatch,
-) -> tuple[list[tuple[NDArray[np.int64], Arrays]], list[int]]:
-    """
-    Run the stage on the structures without problems.
-
-    A `StructureError` quarantines the structures it names and the rest is run again. Any other
-    error of the stage is pinned down by halving the batch until one structure is left: that one
-    has failed, and the campaign goes on.
-
-    Parameters
-    ----------
-    stage : Stage
-        The stage.
-    batch : Structures
-        What the task reads.
-    rows : ndarray, shape (n_structures, 3), int64
-        See `rows_of_structures`.
-    problems : dict of int to str
-        Structures set aside and why, by position in the batch; grows by what is found.
-    clock : Stopwatch
-        Told what the time is spent on.
-
-    Returns
-    -------
-    parts : list of tuple of ndarray and dict
-        Positions in the batch and outputs of the structures that were computed, in order.
-    crashed : list of int
-        Positions of the structures whose error was not expected.
-    """
-    good = np.ones(len(batch), dtype=bool)
-    good[list(problems)] = False
-    pending = [np.flatnonzero(good)]
-    crashed: list[int] = []
-    parts: list[tuple[NDArray[np.int64], Arrays]] = []
-    while pending:
-        keep = pending.pop()
-        if not len(keep):
-            continue
-        part = batch if len(keep) == len(batch) else batch.take(keep)
-        first, last = _row_range(stage, part, rows, keep)
-        try:
-            parts.append((keep, stage.run(part, first, last, clock)))
-        except StructureError as error:
-            for k, reason in error.reasons.items():
-                problems[int(keep[k])] = reason
-            pending.append(np.delete(keep, list(error.reasons)))
-        except (DistdescError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 (recorded as the structure's reason)
-            if len(keep) == 1:
-                crashed.append(int(keep[0]))
-                problems[int(keep[0])] = f"{type(error).__name__}: {error}"
-                log.warning("structure %d: %s", batch.indices[keep[0]], problems[int(keep[0])])
-            else:
-                pending += [keep[len(keep) // 2 :], keep[: len(keep) // 2]]
-    return sorted(parts, key=lambda part: int(part[0][0])), crashed
-
-
-def _row_range(
-    stage: Stage, part: Structures, rows: NDArray[np.int64], keep: NDArray[np.int64]
-) -> tuple[int, int]:
-    """Rows of a batch of good structures that belong to this shard."""
-    if stage.row_kind is RowKind.STRUCTURE:
-        return 0, len(part)
-    first = int(rows[keep[0], 2])
-    return first, first + int((rows[keep, 1] - rows[keep, 0]).sum())

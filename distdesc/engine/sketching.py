@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.engine.attempt import Attempt
-from distdesc.engine.compute import rows_of_structures, run_good
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import NOTHING, problems_of, read_structures
 from distdesc.engine.sample import FitPlan, slice_rows, unreduced
+from distdesc.engine.stage_run import rows_of_structures, run_good
 from distdesc.engine.workspace import Workspace
 from distdesc.errors import StoreError
 from distdesc.place import Place

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Collection, Mapping
 
 from distdesc.engine.attempt import Attempt
-from distdesc.engine.compute import Arrays, Computed, compute
+from distdesc.engine.compute import Computed, compute
 from distdesc.engine.pieces import ENDLESS, too_large, touches
 from distdesc.engine.plan import Task
 from distdesc.engine.reading import NOTHING
+from distdesc.engine.stage_run import Arrays
 from distdesc.engine.versions import machine
 from distdesc.engine.workspace import StageWork, Workspace
 from distdesc.place import Place
