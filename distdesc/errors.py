@@ -10,11 +10,14 @@ Every exception that distdesc raises on purpose.
     ├── StructureError    one structure cannot be used: quarantined, the campaign goes on
     ├── StoreError        a store is damaged, foreign, or not what the campaign expects
     └── RunError          a run had to stop; what is done is kept, and it can be resumed
+        └── LastingError      … for a reason that another try would meet again
 
 A message says what, where, got and accepted, in that order.
 """
 
 from __future__ import annotations
+
+from errno import EACCES, EPERM, EROFS
 
 
 class DistdescError(Exception):
@@ -57,3 +60,19 @@ class StoreError(DistdescError):
 
 class RunError(DistdescError):
     """A run had to stop; what is done is kept, and it can be resumed."""
+
+
+class LastingError(RunError):
+    """A run had to stop, and would again: somebody has to change something first."""
+
+
+def is_denied(error: BaseException | None) -> bool:
+    """
+    Whether the system forbade something, as it would again; disks, by contrast, get free.
+
+    Parameters
+    ----------
+    error : BaseException, optional
+        Any error.
+    """
+    return isinstance(error, OSError) and error.errno in (EACCES, EPERM, EROFS)

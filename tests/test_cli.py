@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tomllib
 from pathlib import Path
@@ -12,6 +13,15 @@ from click.testing import CliRunner
 from support import call, fail
 
 from distdesc.cli import cli
+from distdesc.cli.errors import exit_on_errors
+from distdesc.errors import (
+    CampaignError,
+    LastingError,
+    RunError,
+    SourceBusyError,
+    SourceError,
+    StoreError,
+)
 from distdesc.report.reader import open_run
 
 ROOT = Path(__file__).parent.parent
@@ -317,6 +327,11 @@ def test_a_report_of_decoding_has_a_table_and_a_figure(found, tmp_path):
         (["featurise", "x.xyz", "-o", "x", "--set", "nonsense"], 2, "SECTION.KEY=VALUE"),
         (["featurise", "x.xyz", "-o", "x", "--executor", "spark"], 2, 'executor "spark"'),
         (["featurise", MOLECULES, "-o", "/proc/x.zarr"], 5, "/proc/x.zarr"),
+        (
+            ["featurise", MOLECULES, "-o", "x", *FAST, "--set", "execution.memory=0.01"],
+            6,
+            "projected to need",
+        ),
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(
@@ -326,6 +341,22 @@ def test_errors_are_one_message_and_an_exit_code(
     found, text = fail(capsys, *arguments)
     assert (found, message in text) == (code, True), text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CampaignError("x"), 2), (SourceError("x"), 3), (StoreError("x"), 4),
+        (RunError("x"), 5), (SourceBusyError("x"), 5), (OSError(errno.ENOSPC, "disk full"), 5),
+        (LastingError("x"), 6), (OSError(errno.EACCES, "Permission denied"), 6),
+        (OSError(errno.EROFS, "Read-only file system"), 6), (KeyboardInterrupt(), 130),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_exit_codes_say_whether_another_try_may_help(error, code):
+    with pytest.raises(SystemExit) as found, exit_on_errors():
+        raise error
+    assert found.value.code == code
 
 
 def test_names_with_brackets_are_shown_as_they_are(molecules, tmp_path):

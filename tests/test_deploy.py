@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 from distdesc.campaign import Campaign
 from distdesc.cli import cli
+from distdesc.cli.errors import CODES, STOPPED
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -27,6 +29,10 @@ KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = ["base", "shared-volume", "object-store", "operator"]
 SCRIPTS = [f for f in sorted(DEPLOY.rglob("*")) if f.suffix in (".sh", ".sbatch")]
 TEXTS = [f for f in sorted(DEPLOY.rglob("*")) if f.suffix in (".sh", ".sbatch", ".md")]
+
+
+FINAL = sorted({code for _, code in CODES} - {STOPPED})
+"""Exit codes after which another try would not help."""
 
 
 def rendered(overlay: str) -> list[dict]:
@@ -160,7 +166,7 @@ def test_commands_of_the_compose_file_have_options_that_there_are():
         assert check_command(services[name]["command"]).info_name == role
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
-    assert services["scheduler"]["ports"] == ["127.0.0.1:8787:8787"]
+    assert services["scheduler"]["ports"] == ["127.0.0.1:${DASHBOARD_PORT:-8787}:8787"]
 
 
 def test_volumes_are_prepared_with_no_more_rights_than_that_takes():
@@ -249,3 +255,136 @@ def test_elastic_clusters_explain_themselves():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "grows while there is work" in done.stdout
+
+
+def test_a_job_of_kubernetes_is_not_tried_again_if_that_would_not_help():
+    job = yaml.safe_load((KUBERNETES / "base" / "client.yaml").read_text())
+    rule = job["spec"]["podFailurePolicy"]["rules"][0]
+    assert rule["action"] == "FailJob"
+    assert rule["onExitCodes"]["values"] == FINAL
+
+
+@pytest.mark.parametrize("name", ["campaign.sbatch", "array.sbatch"])
+def test_a_script_of_slurm_knows_after_which_exit_codes_it_is_over(name):
+    text = (DEPLOY / "slurm" / name).read_text()
+    assert f"\n{' | '.join(map(str, [0, *FINAL]))}) " in text
+
+
+class Commands:
+    """Commands that stand in for what a script calls, each of which is told what to do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, name: str, *lines: str) -> None:
+        file = self.folder / name
+        file.write_text("\n".join(["#!/usr/bin/env bash", *lines]))
+        file.chmod(0o755)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+        return inherited | variables | {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("code", "again"), [(0, False), (2, False), (4, False), (5, True), (6, False), (130, True)]
+)
+def test_a_part_of_an_array_that_is_told_to_end_goes_back_into_the_queue_if_that_helps(
+    tmp_path, code, again
+):
+    commands = Commands(tmp_path)
+    commands.add(
+        "distdesc", f"echo \"$@\" >{tmp_path}/said", f"trap 'exit {code}' TERM",
+        f"touch {tmp_path}/begun", "while :; do /bin/sleep 0.01; done",
+    )  # fmt: skip
+    commands.add("scontrol", f'echo "$@" >{tmp_path}/requeued')
+    commands.add("sleep")
+    part = subprocess.Popen(
+        ["bash", DEPLOY / "slurm" / "array.sbatch", "job.toml", "--wait"],
+        env=commands.environment(
+            SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID="3", SLURM_ARRAY_TASK_COUNT="9",
+            SLURM_MEM_PER_NODE="4096",
+        ),
+    )  # fmt: skip
+    while not (tmp_path / "begun").exists():
+        assert part.poll() is None
+        time.sleep(0.01)
+    part.terminate()
+    assert part.wait(timeout=30) == code
+    said = (tmp_path / "said").read_text().split()
+    assert said == "run --memory 3.6 job.toml --wait --executor serial --shards 3/9".split()
+    check_command(said)
+    requeued = tmp_path / "requeued"
+    assert (requeued.read_text() if requeued.exists() else "") == ("requeue 7_3\n" if again else "")
+
+
+def functions_of_memory(script: Path) -> str:
+    """Functions of a script of Slurm that say how much memory a worker has."""
+    found = re.findall(r"(?ms)^(?:memory|here)\(\) \{.*?^\}\n", script.read_text())
+    assert len(found) == 2, script
+    return "".join(found)
+
+
+def test_scripts_of_slurm_know_the_memory_of_a_worker_by_the_same_function():
+    texts = {functions_of_memory(s) for s in (DEPLOY / "slurm").glob("*.sbatch")}
+    assert len(texts) == 1
+
+
+NODE = {
+    "proc/meminfo": "MemTotal:       67108864 kB\nMemFree:        1024 kB\n",  # 64 GiB
+    "proc/cpuinfo": "".join(f"processor\t: {k}\nmodel name\t: x\n\n" for k in range(16)),
+    "proc/self/cgroup": "0::/\n",
+}
+SHARED = {"SLURM_JOB_CPUS_PER_NODE": "16(x2),4", "SLURM_TASKS_PER_NODE": "8(x2),2"}
+SECOND = {
+    "proc/self/cgroup": "0::/slurm/job_7/step_0/task_1\n",
+    "sys/fs/cgroup/slurm/job_7/step_0/memory.max": "max\n",
+    "sys/fs/cgroup/slurm/job_7/memory.max": f"{16 * 2**30}\n",
+    "sys/fs/cgroup/slurm/memory.max": f"{60 * 2**30}\n",
+}
+FIRST = {
+    "proc/self/cgroup": "9:cpuset:/\n4:memory:/slurm/uid_0/job_7\n1:name=systemd:/x\n",
+    "sys/fs/cgroup/memory/slurm/uid_0/job_7/memory.limit_in_bytes": f"{8 * 2**30}\n",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "files", "workers", "memory"),
+    [
+        ({"SLURM_MEM_PER_CPU": "4096"}, {}, 1, 4),
+        ({"SLURM_MEM_PER_CPU": "4096", "SLURM_CPUS_PER_TASK": "8"}, {}, 8, 4),
+        ({"SLURM_MEM_PER_CPU": "4096", "SLURM_CPUS_PER_TASK": "2", **SHARED}, {}, 1, 8),
+        ({"SLURM_MEM_PER_NODE": "32768", **SHARED}, {}, 1, 4),
+        ({"SLURM_MEM_PER_NODE": "32768", **SHARED, "SLURM_NODEID": "2"}, SECOND, 1, 16),
+        ({"SLURM_MEM_PER_NODE": "32768", "SLURM_NTASKS_PER_NODE": "4"}, {}, 2, 4),
+        # Nothing is granted: what the job has of the node, among its tasks there.
+        ({"SLURM_MEM_PER_NODE": "0", **SHARED}, {}, 1, 8),
+        ({**SHARED, "SLURM_NODEID": "1"}, {}, 1, 8),
+        ({**SHARED, "SLURM_NODEID": "2"}, {}, 1, 8),
+        ({**SHARED, "SLURM_STEP_TASKS_PER_NODE": "4(x3)"}, {}, 1, 16),
+        ({"SLURM_NTASKS_PER_NODE": "4"}, {}, 1, 16),
+        ({"SLURM_CPUS_PER_TASK": "8", "SLURM_JOB_CPUS_PER_NODE": "8"}, {}, 8, 4),
+        ({"SLURM_JOB_CPUS_PER_NODE": "32"}, {}, 1, 64),
+        ({}, {}, 1, 64),
+        # A control group allows less, its own or one above.
+        (SHARED, SECOND, 1, 2),
+        (SHARED, FIRST, 1, 1),
+        ({"SLURM_JOB_CPUS_PER_NODE": "2"}, SECOND, 1, 8),
+    ],
+)
+def test_a_worker_of_slurm_takes_nine_tenths_of_its_share_of_memory(
+    tmp_path, variables, files, workers, memory
+):
+    for name, text in {**NODE, **files}.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    functions = functions_of_memory(DEPLOY / "slurm" / "campaign.sbatch")
+    done = subprocess.run(
+        ["bash", "-c", f'set -euo pipefail\n{functions}\nmemory "$@"', "memory", str(workers),
+         str(tmp_path)],
+        env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(done.stdout) == pytest.approx(0.9 * memory, rel=1e-4)

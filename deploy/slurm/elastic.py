@@ -8,7 +8,8 @@ The scheduler and the client are in it; each Slurm job holds as many workers as 
     pip install 'distdesc[slurm]'
     python deploy/slurm/elastic.py JOB --maximum 50 --cores 8 --memory 32GiB -- OPTIONS
 
-JOB and OPTIONS are those of `distdesc run`. If this dies, the same command goes on.
+JOB and OPTIONS are those of `distdesc run`, and so is the exit code: if this dies, or ends with 5
+or 130, the same command goes on.
 """
 
 from __future__ import annotations

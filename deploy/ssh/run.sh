@@ -35,17 +35,19 @@ finish() {  # workers leave when their scheduler does; those of a host that was 
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 until [ -s "$file" ]; do
-    kill -0 $scheduler 2>/dev/null || { cat "$RUN/scheduler.log" >&2; exit 5; }
+    kill -0 $scheduler 2>/dev/null || { cat "$RUN/scheduler.log" >&2; wait $scheduler || exit $?; exit 5; }
     sleep 0.2
 done
 
 on() {      # workers of a host, again after 10 s if it was lost, for as long as there is a scheduler
-    local command
+    local command code
     printf -v command '%q ' distdesc worker "$file" --local-directory "${SCRATCH:-/tmp}" --tls "$RUN/tls" \
         --name "$1" ${2:+--workers "$2"} ${3:+--memory "$3"}
     trap 'kill $! 2>/dev/null; exit' TERM
     while [ -e "$file" ]; do
-        "${ssh[@]}" "$1" "cd $(printf %q "$PWD") && ${ACTIVATE:-:} && exec $command" & wait $! || true
+        code=0
+        "${ssh[@]}" "$1" "cd $(printf %q "$PWD") && ${ACTIVATE:-:} && exec $command" & wait $! || code=$?
+        case $code in 2 | 6) echo "$1: given up, since another try would not help" >&2; return ;; esac
         [ ! -e "$file" ] || { sleep 10 & wait $!; }
     done
 }

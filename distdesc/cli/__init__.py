@@ -37,6 +37,7 @@ Exit codes:
   3    the input cannot be read
   4    the store is damaged, or belongs to another campaign, input or version
   5    the run had to stop; what is done is kept, and the same command goes on
+  6    the run had to stop, and would again: something has to be changed first
   130  stopped by Ctrl-C or SIGTERM; what is done is kept, and the same command goes on
 """
 

@@ -11,16 +11,29 @@ from types import FrameType
 
 import click
 
-from distdesc.errors import CampaignError, DistdescError, RunError, SourceError, StoreError
+from distdesc.errors import (
+    CampaignError,
+    DistdescError,
+    LastingError,
+    RunError,
+    SourceBusyError,
+    SourceError,
+    StoreError,
+    is_denied,
+)
 
+STOPPED = 5
+LASTING = 6
+INTERRUPTED = 130
 CODES: tuple[tuple[type[DistdescError], int], ...] = (
     (CampaignError, 2),
+    (SourceBusyError, STOPPED),
     (SourceError, 3),
     (StoreError, 4),
-    (RunError, 5),
+    (LastingError, LASTING),
+    (RunError, STOPPED),
 )
-STOPPED = 5
-INTERRUPTED = 130
+"""The first that fits is taken; only after `STOPPED` and `INTERRUPTED` another try may help."""
 
 
 @contextmanager
@@ -44,7 +57,7 @@ def exit_on_errors() -> Iterator[None]:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         where = f": {error.filename}" if error.filename else ""
         click.echo(f"{error.strerror or error}{where}", err=True)
-        sys.exit(STOPPED)
+        sys.exit(LASTING if is_denied(error) else STOPPED)
     except DistdescError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(error), err=True)

@@ -10,7 +10,7 @@ from distdesc.engine.memory import peak_rss, reset_peak
 from distdesc.engine.plan import Task
 from distdesc.engine.versions import machine, versions
 from distdesc.engine.workspace import Workspace, open_workspace
-from distdesc.errors import RunError
+from distdesc.errors import LastingError
 from distdesc.place import Place
 from distdesc.stopwatch import Stopwatch
 from distdesc.store.receipts import Receipt
@@ -112,7 +112,7 @@ def _check_versions(wanted: Mapping[str, str]) -> None:
     here = versions()
     differing = [f"{k} {v} → {here.get(k)}" for k, v in wanted.items() if here.get(k) != v]
     if differing:
-        raise RunError(
+        raise LastingError(
             f"the worker on {machine()['host']} has other versions than the client: "
             f"{', '.join(differing)}; install the same on all machines"
         )

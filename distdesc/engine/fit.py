@@ -22,7 +22,7 @@ from distdesc.engine.session import Session
 from distdesc.engine.sketching import Rows, plan_of, read_sketch
 from distdesc.engine.tries import Tries
 from distdesc.engine.workspace import rebuild
-from distdesc.errors import RunError, StoreError
+from distdesc.errors import LastingError, RunError, StoreError
 from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
@@ -112,7 +112,9 @@ class Fitter:
         Raises
         ------
         RunError
-            If it had to stop, or too few environments are usable.
+            If it had to stop.
+        LastingError
+            If it would stop again: it needs too much memory, or too few environments are usable.
         StoreError
             If the components are not those that rows were already computed with.
         """
@@ -169,11 +171,7 @@ class Fitter:
             self.session.beat()
             ledger.account(outcome, self._relay)
         if ledger.failed:
-            task, reason = ledger.failed[-1]
-            raise RunError(
-                f"{len(ledger.failed)} parts of the fit failed after all attempts, the last is "
-                f"{task.key}: {reason}. Run the same command again to try them once more"
-            )
+            raise ledger.given_up("parts of the fit")
         whole = Sketch.nothing(basis)
         for part in range(parts):
             receipt = self._sound(number, part, digest)
@@ -204,7 +202,7 @@ class Fitter:
     def _store(self, campaign: Campaign, projection: Projection, last: Sketch | None) -> None:
         n = 0 if last is None else last.n
         if last is not None and n <= projection.n_components:
-            raise RunError(
+            raise LastingError(
                 f"only {n} environments of the sample can be used, not more than the "
                 f"{projection.n_components} components; `distdesc status` says why structures "
                 f"were set aside"
@@ -246,13 +244,13 @@ class Fitter:
 
 def _reduction_of(campaign: Campaign) -> Reduction:
     if campaign.reduction is None:
-        raise RunError("the campaign has no [reduction] to fit")
+        raise LastingError("the campaign has no [reduction] to fit")
     return campaign.reduction
 
 
 def _check_memory(projected: int, allowed: int) -> None:
     if projected > allowed:
-        raise RunError(
+        raise LastingError(
             f"the fit of [reduction] is projected to need {projected / 2**30:.2f} GiB a worker, "
             f"more than the {allowed / 2**30:.2f} GiB each has; use fewer n_components, fewer "
             f"[execution] workers, or more [execution] memory"

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from distdesc.engine.events import Listener, ShardFailed, ShardFinished, ShardIsolated
 from distdesc.engine.executors.executor import Outcome
 from distdesc.engine.plan import Task
-from distdesc.errors import DistdescError, RunError
+from distdesc.errors import (
+    CampaignError,
+    DistdescError,
+    LastingError,
+    RunError,
+    SourceBusyError,
+    SourceError,
+    StoreError,
+    is_denied,
+)
 from distdesc.monitor.tally import Tally
 from distdesc.store.receipts import Receipt
 from distdesc.structures.places import REFUSED
@@ -28,6 +37,8 @@ class Ledger:
         Structures that may be quarantined.
     done : int
         Shards with a receipt.
+    gained : int
+        Those of them that this run did.
     failed : list of tuple of Task and str
         Shards given up, with the last error.
     quarantined : set of int
@@ -38,6 +49,7 @@ class Ledger:
 
     limit: int
     done: int = 0
+    gained: int = 0
     failed: list[tuple[Task, str]] = field(default_factory=list)
     quarantined: set[int] = field(default_factory=set)
     tally: Tally | None = None
@@ -53,7 +65,7 @@ class Ledger:
 
         Raises
         ------
-        RunError
+        LastingError
             If too much is quarantined.
         """
         self.quarantined.update(
@@ -63,7 +75,7 @@ class Ledger:
             self.tally.add(receipt)
         if len(self.quarantined) > self.limit:
             last, reason = receipt.quarantined[-1] if receipt.quarantined else (-1, "")
-            raise RunError(
+            raise LastingError(
                 f"more than {self.limit} structures are quarantined, the "
                 f"[limits] quarantined_fraction; the last is structure {last}: {reason}. "
                 f"`distdesc status` lists them; correct the input or raise the limit, and run "
@@ -84,7 +96,9 @@ class Ledger:
         Raises
         ------
         RunError
-            If the error concerns the whole run, or nothing but errors came so far.
+            If the error concerns the whole run.
+        LastingError
+            If that would meet the next run as well, or nothing but errors came so far.
         """
         if outcome.crash:
             tell(ShardIsolated(outcome.task.stage, outcome.task.shard, outcome.crash))
@@ -92,6 +106,7 @@ class Ledger:
             if outcome.receipt.shard != outcome.task.shard:
                 raise RunError(f"{outcome.task.key} was answered by another shard's receipt")
             self.done += 1
+            self.gained += 1
             if self.tally is not None:
                 self.tally.add(outcome.receipt, time.time())
             tell(ShardFinished(outcome.receipt))
@@ -100,11 +115,41 @@ class Ledger:
         error = outcome.error
         if isinstance(error, (DistdescError, OSError)):
             # Of the run as a whole, such as a full disk or a changed input: more would follow.
-            raise RunError(f"{outcome.task.key}: {error}") from error
+            kind = LastingError if self._lasts(error) else RunError
+            raise kind(f"{outcome.task.key}: {error}") from error
         reason = f"{type(error).__name__}: {error}"
         self.failed.append((outcome.task, reason))
         if self.tally is not None:
             self.tally.fail(outcome.task.stage, outcome.task.shard, reason, time.time())
         tell(ShardFailed(outcome.task.stage, outcome.task.shard, reason))
         if not self.done and len(self.failed) >= SYSTEMIC:
-            raise RunError(f"the first {SYSTEMIC} shards failed, the last with {reason}")
+            raise LastingError(f"the first {SYSTEMIC} shards failed, the last with {reason}")
+
+    def given_up(self, what: str) -> RunError:
+        """
+        Error of a run that is over but for what failed.
+
+        Parameters
+        ----------
+        what : str
+            Failed, in the plural.
+        """
+        names = ", ".join(task.key for task, _ in self.failed[:5])
+        said = (
+            f"{len(self.failed)} {what} failed after all attempts ({names}), and this run did "
+            f"{self.gained or 'none'}; the last error: {self.failed[-1][1]}. "
+        )
+        if self.gained:
+            return RunError(f"{said}Run the same command again to try them once more")
+        return LastingError(f"{said}Another try will hardly do more; see what the error says")
+
+    def _lasts(self, error: BaseException) -> bool:
+        """
+        Whether an error of the run as a whole would meet the next run as well.
+
+        The client has just read the input and written to the store. If workers could not from
+        the first, they never will; if that came later, the next run will see what has changed.
+        """
+        if isinstance(error, (SourceError, StoreError)) or is_denied(error):
+            return not self.gained and not isinstance(error, SourceBusyError)
+        return isinstance(error, (CampaignError, LastingError))

@@ -57,7 +57,7 @@ def missing_shards(
     ------
     StoreError
         If a receipt is of another campaign.
-    RunError
+    LastingError
         If too much is quarantined.
     """
     missing = {}

@@ -16,7 +16,7 @@ from distdesc.engine.memory import (
     rows_that_fit,
 )
 from distdesc.engine.sizes import Size, array_size
-from distdesc.errors import CampaignError, RunError
+from distdesc.errors import CampaignError, LastingError
 from distdesc.schema import ArraySpec, RowKind
 from distdesc.stages.stage import Stage
 from distdesc.store.layout import (
@@ -279,12 +279,12 @@ def check_memory(plans: Iterable[StagePlan], allowed: int) -> None:
 
     Raises
     ------
-    RunError
+    LastingError
         If a shard is projected to need more.
     """
     for plan in plans:
         if plan.least > allowed:
-            raise RunError(
+            raise LastingError(
                 f"stage {plan.layout.stage} is projected to need {plan.least / 2**30:.2f} GiB "
                 f"a worker, more than the {allowed / 2**30:.2f} GiB each has; use smaller "
                 f"[store] shard_rows (now {plan.layout.shard_rows}), fewer [execution] workers, "

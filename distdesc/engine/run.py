@@ -271,11 +271,7 @@ def _compute(
 def _finish(plan: WrittenPlan, ledger: Ledger, session: Session) -> None:
     path, share = session.path, session.share
     if ledger.failed:
-        names = ", ".join(task.key for task, _ in ledger.failed[:5])
-        raise RunError(
-            f"{len(ledger.failed)} shards failed after all attempts ({names}); the last error: "
-            f"{ledger.failed[-1][1]}. Run the same command again to try them once more"
-        )
+        raise ledger.given_up("shards")
     if not is_complete(path, plan):
         if share.name:
             session.tell(

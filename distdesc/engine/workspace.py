@@ -14,7 +14,7 @@ from distdesc import campaign as campaigns
 from distdesc.campaign import Campaign
 from distdesc.engine.scan import INDEX
 from distdesc.engine.versions import versions
-from distdesc.errors import RunError, SourceError
+from distdesc.errors import LastingError, SourceError
 from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.stages.fingerprint import Fingerprint
@@ -98,8 +98,8 @@ def open_workspace(
 
     Raises
     ------
-    RunError
-        If the store has become another campaign's, or versions here differ from the plan's.
+    LastingError
+        If the store has become another campaign's.
     SourceError
         If the index cannot be read, or an input file has changed since it was indexed.
     StoreError
@@ -129,7 +129,7 @@ def _open(
     """Open a store once per process, and anew if its source was indexed again, or when fitted."""
     plan = read_plan(path)
     if plan.digest != digest:
-        raise RunError(f"{path} now belongs to campaign {plan.digest}, not to {digest}")
+        raise LastingError(f"{path} now belongs to campaign {plan.digest}, not to {digest}")
     index = SourceIndex.load(path / INDEX)
     campaign = rebuild(plan)
     stages = campaign.stages

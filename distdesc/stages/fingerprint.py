@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import BlockDescriptor, Descriptor
 from distdesc.elements import symbol_of
-from distdesc.errors import CampaignError, RunError
+from distdesc.errors import CampaignError, LastingError
 from distdesc.reduction import algebra
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
@@ -321,7 +321,7 @@ class Fingerprint:
         if self.reduction is None:
             return values
         if not isinstance(self.reduction, Projection):
-            raise RunError("[reduction] is not fitted yet; `distdesc run` fits it")
+            raise LastingError("[reduction] is not fitted yet; `distdesc run` fits it")
         return self.reduction.apply(values)
 
 

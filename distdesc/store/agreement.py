@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from distdesc.errors import StoreError
+from distdesc.errors import LastingError
 
 if TYPE_CHECKING:
     from distdesc.store.receipts import Receipt
@@ -30,13 +30,13 @@ def check_agreement(
 
     Raises
     ------
-    StoreError
-        Naming the arrays that differ.
+    LastingError
+        Naming the arrays that differ; the next run would take the shard as done, and say nothing.
     """
     names = [k for k in {**digests, **first.digests} if k not in measured]
     differing = [k for k in names if first.digests.get(k) != digests.get(k)]
     if differing:
-        raise StoreError(
+        raise LastingError(
             f"two attempts of {first.stage} shard {first.shard} disagree in "
             f"{', '.join(differing)}: the computation is not deterministic on these machines "
             f"({first.where.get('host')} and {host})"

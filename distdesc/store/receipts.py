@@ -136,7 +136,7 @@ def commit(path: Place, receipt: Receipt, measured: Collection[str] = ()) -> boo
 
     Raises
     ------
-    StoreError
+    LastingError
         If another attempt had published a different result.
     """
     target = receipt_path(path, receipt.stage, receipt.shard)

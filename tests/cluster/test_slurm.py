@@ -82,18 +82,21 @@ def test_an_allocation_whose_first_node_is_lost_is_requeued_and_goes_on(slurm, w
     work.check()
 
 
-def test_a_job_with_a_wrong_option_fails_and_is_not_tried_again(slurm, work):
+@pytest.mark.parametrize(("option", "code"), [("a.b.c=1", "2:0"), ("limits.min_distance=3", "6:0")])
+def test_a_job_that_another_try_would_not_mend_fails_and_is_not_tried_again(
+    slurm, work, option, code
+):
     number, log = submit(
-        slurm, work, "campaign.sbatch", "--ntasks=3", arguments=(str(work.job), "--set", "a.b.c=1")
+        slurm, work, "campaign.sbatch", "--ntasks=3", arguments=(str(work.job), "--set", option)
     )
     assert slurm.wait_for(number, *ENDED, seconds=60) == "FAILED"
-    assert slurm.job(number)["ExitCode"] == "2:0", log.read_text()
+    assert slurm.job(number)["ExitCode"] == code, log.read_text()
     assert slurm.job(number)["Restarts"] == "0"
 
 
 @pytest.mark.parametrize(
     ("tasks", "interface", "code", "said"),
-    [(2, "", "2:0", "give sbatch --ntasks=3"), (3, "none0", "5:0", "no scheduler can be started")],
+    [(2, "", "2:0", "give sbatch --ntasks=3"), (3, "none0", "6:0", "no scheduler can be started")],
 )
 def test_an_allocation_that_cannot_begin_says_so_and_ends(
     slurm, work, tasks, interface, code, said

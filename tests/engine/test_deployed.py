@@ -160,7 +160,7 @@ def test_a_cluster_with_tls_computes_the_same_and_lets_no_one_in_without(
     address = json.loads(file.read_text())["address"].replace("tls", "tcp")
     with pytest.raises(OSError):
         Client(address, timeout="2s", set_as_default=False)
-    assert stranger.wait(timeout=60) == 5
+    assert stranger.wait(timeout=60) == 6
     assert "TLS certificate does not match" in start.log(stranger)
     assert bare.wait(timeout=60) == 2
     assert "talks TLS: give --tls DIR" in start.log(bare)

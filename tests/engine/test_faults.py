@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -23,7 +24,15 @@ from distdesc.engine.run import run
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
-from distdesc.errors import CampaignError, RunError, SourceError, StoreError, StructureError
+from distdesc.errors import (
+    CampaignError,
+    LastingError,
+    RunError,
+    SourceBusyError,
+    SourceError,
+    StoreError,
+    StructureError,
+)
 from distdesc.report.export import export
 from distdesc.report.reader import open_run
 from distdesc.stages.fingerprint import Fingerprint
@@ -85,7 +94,7 @@ def test_lack_of_memory_is_not_blamed_on_a_structure(make, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(Fingerprint, "run", fails)
-    with pytest.raises(RunError, match="first 3 shards failed, the last with MemoryError"):
+    with pytest.raises(LastingError, match="first 3 shards failed, the last with MemoryError"):
         run(make())
     assert not open_run(make().path).quarantined()
 
@@ -126,17 +135,17 @@ def test_attempts_that_disagree_stop_the_run(make, monkeypatch):
         return original(path, receipt, measured)
 
     monkeypatch.setattr(task, "commit", commit)
-    with pytest.raises(RunError, match=r"fingerprint-00000002: two attempts .* disagree"):
+    with pytest.raises(LastingError, match=r"fingerprint-00000002: two attempts .* disagree"):
         run(make())
 
 
 def test_a_worker_with_other_versions_refuses_to_compute(finished):
-    with pytest.raises(RunError, match=r"other versions than the client: numpy 1\.0 → "):
+    with pytest.raises(LastingError, match=r"other versions than the client: numpy 1\.0 → "):
         run_task(finished, read_plan(finished).digest, {"numpy": "1.0"}, replace(TASK, shard=10**6))
 
 
 def test_a_task_of_another_campaign_is_refused(finished):
-    with pytest.raises(RunError, match="now belongs to campaign"):
+    with pytest.raises(LastingError, match="now belongs to campaign"):
         run_task(finished, "0" * 12, versions(), replace(TASK, shard=10**6))
 
 
@@ -159,9 +168,37 @@ def test_the_ledger_tells_errors_of_the_run_from_those_of_a_shard():
             ledger.account(Outcome(TASK, error=error), told.append)
     for _ in range(2):
         ledger.account(Outcome(TASK, error=LostError("boom")), told.append)
-    with pytest.raises(RunError, match="first 3 shards failed, the last with LostError: boom"):
+    with pytest.raises(LastingError, match="first 3 shards failed, the last with LostError: boom"):
         ledger.account(Outcome(TASK, error=LostError("boom")), told.append)
     assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "at_first", "later"),
+    [
+        (OSError(errno.ENOSPC, "disk full"), RunError, RunError),
+        (RunError("a part was lost"), RunError, RunError),
+        (SourceBusyError("x.db is locked"), RunError, RunError),
+        (LastingError("other versions"), LastingError, LastingError),
+        (CampaignError("no such package here"), LastingError, LastingError),
+        # Workers that do not see what the client sees, and changes while they compute.
+        (SourceError("x.xyz is gone"), LastingError, RunError),
+        (StoreError("not a store"), LastingError, RunError),
+        (OSError(errno.EACCES, "Permission denied"), LastingError, RunError),
+        (OSError(errno.EROFS, "Read-only file system"), LastingError, RunError),
+    ],
+    ids=str,
+)
+def test_what_stops_a_run_says_whether_another_try_may_mend_it(finished, error, at_first, later):
+    ledger = Ledger(limit=0, done=7)
+    with pytest.raises(RunError) as found:
+        ledger.account(Outcome(TASK, error=error), lambda event: None)
+    assert found.type is at_first
+    done = read_receipt(finished, "fingerprint", 0)
+    ledger.account(Outcome(TASK, receipt=done), lambda event: None)
+    with pytest.raises(RunError) as found:
+        ledger.account(Outcome(TASK, error=error), lambda event: None)
+    assert found.type is later
 
 
 def test_failed_shards_end_a_run_that_did_all_others(make, monkeypatch):
@@ -173,8 +210,12 @@ def test_failed_shards_end_a_run_that_did_all_others(make, monkeypatch):
         return original(stage, batch, rows, problems, clock)
 
     monkeypatch.setattr(compute, "run_good", fails)
-    with pytest.raises(RunError, match=r"1 shards failed after all attempts .*too large"):
+    with pytest.raises(RunError, match=r"1 shards failed after all attempts .*too large") as first:
         run(make())
+    # The next try does nothing else any more.
+    with pytest.raises(LastingError, match=r"and this run did none; .*too large") as second:
+        run(make())
+    assert (first.type, second.type) == (RunError, LastingError)
     monkeypatch.undo()
     run(make())
     assert open_run(make().path).complete
@@ -194,7 +235,7 @@ def test_the_serial_executor_tries_again_but_not_what_is_final(make):
 
     def final(task):
         calls.append(task)
-        raise StoreError("disagree")
+        raise StoreError("damaged")
 
     assert isinstance(next(executor.run(final, [TASK])).error, StoreError)
     assert len(calls) == 4

@@ -25,7 +25,7 @@ from distdesc.engine.sketching import _end_of_group, in_slices
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
-from distdesc.errors import CampaignError, RunError, StoreError
+from distdesc.errors import CampaignError, LastingError, RunError, StoreError
 from distdesc.reduction.random_projection import RandomProjection
 from distdesc.report.export import export
 from distdesc.report.fits import variance_words
@@ -325,7 +325,7 @@ def test_too_many_quarantined_stop_the_fit_already(make, molecules, tmp_path):
     bad_file(molecules, tmp_path / "bad.xyz")
     changes = {"source__path": str(tmp_path / "bad.xyz"), **PCA}
     for _ in range(2):
-        with pytest.raises(RunError, match="more than 1 structures are quarantined"):
+        with pytest.raises(LastingError, match="more than 1 structures are quarantined"):
             run(make(limits__quarantined_fraction=0.02, **changes))
         # What the parts quarantined that are done is counted before any other is begun.
         assert done_shards(make().path, "fit-0") == {0}
@@ -344,7 +344,7 @@ def test_a_sample_with_too_few_usable_environments_is_refused(make, molecules, t
         reduction__name="principal_components", reduction__n_components=17, reduction__sample=0,
     )  # fmt: skip
     assert n <= 17
-    with pytest.raises(RunError, match=f"only {n} environments .* not more than the 17"):
+    with pytest.raises(LastingError, match=f"only {n} environments .* not more than the 17"):
         run(campaign)
 
 
@@ -416,7 +416,7 @@ def test_a_stage_does_not_run_before_the_fit(make):
         run(campaign, [stop])
     plan = read_plan(campaign.path)
     task = stage_plans(campaign.path, plan)[0].task(0)
-    with pytest.raises(RunError, match="not fitted yet"):
+    with pytest.raises(LastingError, match="not fitted yet"):
         run_task(campaign.path, plan.digest, versions(), task)
 
 
@@ -501,7 +501,7 @@ def test_a_part_that_fails_stops_the_run_and_is_tried_again_by_the_next(make, re
 
 
 def test_a_fit_that_needs_more_memory_than_a_worker_has_is_refused(make):
-    with pytest.raises(RunError, match=r"fit of \[reduction\] is projected to need"):
+    with pytest.raises(LastingError, match=r"fit of \[reduction\] is projected to need"):
         run(make(execution__memory=0.01, **PCA))
     assert not done_shards(make().path, "fit-0")
 

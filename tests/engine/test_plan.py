@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from distdesc.engine.plan import StagePlan, Task, check_memory, shard_table
 from distdesc.engine.task import _home_structures
-from distdesc.errors import RunError, StoreError
+from distdesc.errors import LastingError, StoreError
 from distdesc.schema import ArraySpec, Ragged, RowKind
 from distdesc.store.layout import (
     StageLayout,
@@ -88,7 +88,7 @@ def test_a_shard_that_would_not_fit_a_worker_is_refused_with_what_to_do():
     layout = StageLayout("fingerprint", "environment", 100, 10, 5)
     plan = StagePlan(layout, (), np.zeros((10, 4), dtype=np.int64), 3 * 2**30, {}, least=2 * 2**30)
     check_memory([plan], 2 * 2**30)
-    with pytest.raises(RunError, match=r"projected to need 2.00 GiB .*shard_rows \(now 10\)"):
+    with pytest.raises(LastingError, match=r"projected to need 2.00 GiB .*shard_rows \(now 10\)"):
         check_memory([plan], 2**30)
 
 

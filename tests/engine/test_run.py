@@ -15,7 +15,7 @@ from support import StoppedError, contents, rewrite
 from distdesc.engine import workspace
 from distdesc.engine.events import RunStarted, ShardFinished
 from distdesc.engine.run import run
-from distdesc.errors import RunError, SourceError, StoreError
+from distdesc.errors import LastingError, RunError, SourceError, StoreError
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.receipts import done_shards, receipt_path, revoke
@@ -213,14 +213,14 @@ def test_too_many_quarantined_stop_the_run_and_a_higher_limit_lets_it_go_on(
     bad_file(molecules, tmp_path / "bad.xyz")
     path = str(tmp_path / "bad.xyz")
     for _ in range(2):
-        with pytest.raises(RunError, match=r"more than 1 structures are quarantined"):
+        with pytest.raises(LastingError, match=r"more than 1 structures are quarantined"):
             run(make(source__path=path, limits__quarantined_fraction=0.02))
     run(make(source__path=path, limits__quarantined_fraction=0.05))
     assert open_run(make().path).complete
 
 
 def test_a_shard_that_needs_more_memory_than_a_worker_has_is_refused(make):
-    with pytest.raises(RunError, match=r"projected to need .* use smaller"):
+    with pytest.raises(LastingError, match=r"projected to need .* use smaller"):
         run(make(execution__memory=0.01))
     assert not done_shards(make().path, "fingerprint")
 

@@ -12,7 +12,7 @@ import pytest
 
 from distdesc.engine.child_process import PATIENCE, Bounds, Death, _Watch
 from distdesc.engine.tries import SHARE, Tries
-from distdesc.errors import RunError, SourceError
+from distdesc.errors import LastingError, RunError, SourceError
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ def test_lack_of_memory_that_is_posted_is_a_death(watched):
     [
         (["SourceError", "it has changed", None], SourceError, "it has changed"),
         (["Unheard", "what", None], RunError, "what"),
+        (["LastingError", "other versions", None], LastingError, "other versions"),
         (["PathError", "of no class of ours", None], RunError, "of no class of ours"),
         (["OSError", "disk full", errno.ENOSPC], OSError, "disk full"),
     ],

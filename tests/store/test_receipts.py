@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from distdesc.errors import StoreError
+from distdesc.errors import LastingError, StoreError
 from distdesc.store.receipts import (
     Receipt,
     commit,
@@ -51,7 +51,7 @@ def test_the_second_of_two_equal_attempts_changes_nothing(tmp_path):
 def test_two_attempts_that_disagree_are_an_error_that_names_array_and_hosts(tmp_path):
     commit(tmp_path, RECEIPT)
     other = dataclasses.replace(RECEIPT, digests={"fingerprint": "ff"}, where={"host": "b"})
-    with pytest.raises(StoreError, match=r"disagree in fingerprint: .*a and b"):
+    with pytest.raises(LastingError, match=r"disagree in fingerprint: .*a and b"):
         commit(tmp_path, other)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import dask
 from distributed import Nanny, Scheduler, Status
+from distributed.comm.core import FatalCommClosedError
 from distributed.system import MEMORY_LIMIT
 
 from distdesc.engine.executors.deployment import SchedulerOptions, WorkerOptions
@@ -21,7 +22,7 @@ from distdesc.engine.executors.exposure import warn_of_exposure
 from distdesc.engine.executors.graceful import FETCH_SECONDS, GracefulWorker
 from distdesc.engine.executors.security import address_of, is_scheduler_file, security_of
 from distdesc.engine.executors.settings import SETTINGS
-from distdesc.errors import RunError
+from distdesc.errors import LastingError, RunError, is_denied
 
 SCHEDULER_PATIENCE = 600
 """Seconds that workers wait for a scheduler that is not there yet."""
@@ -42,7 +43,9 @@ def run_scheduler(options: SchedulerOptions) -> None:
     Raises
     ------
     RunError
-        If it cannot listen there.
+        If it cannot listen there now.
+    LastingError
+        If it never can.
     """
     security = security_of(options.tls, ("scheduler",))
     host = options.host or ("" if options.interface else "127.0.0.1")
@@ -83,7 +86,9 @@ def run_workers(options: WorkerOptions) -> None:
     Raises
     ------
     RunError
-        If no scheduler answers, or workers cannot be started.
+        If no scheduler answers, or workers cannot be started now.
+    LastingError
+        If they never can, such as by a certificate that is refused.
     """
     security = security_of(options.tls, ("worker",))
     refusal = f"workers of the scheduler {options.scheduler} cannot be started"
@@ -96,7 +101,10 @@ def _run(work: Coroutine[Any, Any, None], refusal: str) -> None:
         with dask.config.set(SETTINGS):
             asyncio.run(work)
     except (RuntimeError, OSError, ValueError) as error:  # TimeoutError is an OSError
-        raise RunError(f"{refusal}: {error.__cause__ or error}") from error
+        cause = error.__cause__ or error
+        # An interface that is not there, a certificate that is refused, a port that is forbidden.
+        lasts = isinstance(cause, (ValueError, FatalCommClosedError)) or is_denied(cause)
+        raise (LastingError if lasts else RunError)(f"{refusal}: {cause}") from error
 
 
 async def _work(options: WorkerOptions, security: Any) -> None:

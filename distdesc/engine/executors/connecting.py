@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from distributed import Client
+from distributed.comm.core import FatalCommClosedError
 
 from distdesc.engine.executors.security import TEMPORARY, address_of, security_of
-from distdesc.errors import CampaignError, RunError
+from distdesc.errors import CampaignError, LastingError, RunError
 
 
 def connect(scheduler: str, tls: str) -> Client:
@@ -25,7 +26,9 @@ def connect(scheduler: str, tls: str) -> Client:
         If this is no address, or there is no such file, or no certificates, or one side has TLS
         and the other has not.
     RunError
-        If no scheduler answers, or it refuses the certificate.
+        If no scheduler answers.
+    LastingError
+        If one side refuses the certificate of the other.
     """
     if tls == TEMPORARY:
         raise CampaignError(
@@ -41,4 +44,5 @@ def connect(scheduler: str, tls: str) -> Client:
             f"scheduler file, got {scheduler}: {error}"
         ) from error
     except (OSError, TimeoutError) as error:
-        raise RunError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        kind = LastingError if isinstance(error, FatalCommClosedError) else RunError
+        raise kind(f"no Dask scheduler answers at {scheduler}: {error}") from error

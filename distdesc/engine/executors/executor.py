@@ -18,7 +18,7 @@ Attempt = Callable[[Task], Receipt]
 
 
 FINAL = (CampaignError, RunError, StoreError)
-"""Errors that are not tried again: of the run as a whole, or of attempts that disagree."""
+"""Errors that are not tried again: they are of the run as a whole."""
 
 
 class CrashError(Exception):
