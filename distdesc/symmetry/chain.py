@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
-from distdesc.symmetry.finder import TOLERANCE
+from distdesc.symmetry.finder import TOLERANCE, check_tolerance
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.lattice import complete_cell
 from distdesc.symmetry.names import point_group_name
@@ -59,18 +59,7 @@ def find_chain_symmetry(
         If not one direction is periodic, there is no atom, the lattice vector has no length or
         the tolerance is not positive.
     """
-    periodic = np.asarray(pbc, dtype=bool)
-    if not 0 < tolerance < np.inf:
-        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
-    if np.sum(periodic) != 1 or len(positions) == 0:
-        raise CampaignError(
-            f"a chain needs an atom, and one periodic direction, got {len(positions)} atoms, "
-            f"{int(np.sum(periodic))} directions"
-        )
-    length = float(np.linalg.norm(cell[periodic]))
-    if length < tolerance:
-        raise CampaignError(f"the lattice vector of a chain must have a length, got {length} Å")
-    frame = complete_cell(cell, periodic)[np.argsort(periodic, kind="stable")]
+    frame = _frame(len(positions), cell, np.asarray(pbc, dtype=bool), tolerance)
     basis = frame / np.linalg.norm(frame, axis=1)[:, None]
     scaled = np.array(np.linalg.solve(frame.T, np.asarray(positions).T).T, dtype=np.float64)
     scaled[:, :2] -= np.mean(scaled[:, :2], axis=0)
@@ -87,6 +76,22 @@ def find_chain_symmetry(
     return Symmetry(
         turned[labels], permutations, np.arange(len(kinds)), name, periodic=True, axis=basis[2]
     )
+
+
+def _frame(
+    n_atoms: int, cell: NDArray[np.float64], periodic: NDArray[np.bool_], tolerance: float
+) -> NDArray[np.float64]:
+    """Two unit vectors across a chain, and its lattice vector; what is no chain is refused."""
+    check_tolerance(tolerance)
+    if np.sum(periodic) != 1 or n_atoms == 0:
+        raise CampaignError(
+            f"a chain needs an atom, and one periodic direction, got {n_atoms} atoms, "
+            f"{int(np.sum(periodic))} directions"
+        )
+    length = float(np.linalg.norm(cell[periodic]))
+    if length < tolerance:
+        raise CampaignError(f"the lattice vector of a chain must have a length, got {length} Å")
+    return complete_cell(cell, periodic)[np.argsort(periodic, kind="stable")]
 
 
 def _lattice(

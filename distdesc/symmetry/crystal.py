@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from distdesc.errors import CampaignError
 from distdesc.symmetry.chain import find_chain_symmetry
-from distdesc.symmetry.finder import TOLERANCE, find_symmetry
+from distdesc.symmetry.finder import TOLERANCE, check_tolerance, find_symmetry
 from distdesc.symmetry.group import Symmetry
 from distdesc.symmetry.lattice import (
     cartesian_operations,
@@ -95,8 +95,7 @@ def find_crystal_symmetry(
         tolerance is not positive.
     """
     periodic = np.ones(3, dtype=bool) if pbc is None else np.asarray(pbc, dtype=bool)
-    if not 0 < tolerance < np.inf:
-        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
+    check_tolerance(tolerance)
     if np.sum(periodic) < 2 or len(positions) == 0:
         raise CampaignError(
             "a crystal needs an atom, and two or three periodic directions, "

@@ -56,8 +56,7 @@ def find_symmetry(
     CampaignError
         If the tolerance is not positive.
     """
-    if not 0 < tolerance < np.inf:
-        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
+    check_tolerance(tolerance)
     points = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3)
     kinds = np.ascontiguousarray(numbers, dtype=np.int64)
     n = len(points)
@@ -78,6 +77,24 @@ def find_symmetry(
     if members is not None:
         permutations = _of_atoms(permutations, members)
     return Symmetry(operations, permutations, sites, name or point_group_name(operations))
+
+
+def check_tolerance(tolerance: float) -> None:
+    """
+    Refuse a tolerance that is not positive.
+
+    Parameters
+    ----------
+    tolerance : float
+        In Å.
+
+    Raises
+    ------
+    CampaignError
+        If it is not.
+    """
+    if not 0 < tolerance < np.inf:
+        raise CampaignError(f"tolerance must be positive, in Å, got {tolerance}")
 
 
 def find_symmetries(environments: Environments, tolerance: float = TOLERANCE) -> list[Symmetry]:

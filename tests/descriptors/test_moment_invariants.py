@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from reference.batches import batch, random_environment, row
 from reference.expansion import real_invariants
-from reference.published import published_invariants
+from reference.published import complex_moments, published_invariants
 
 from distdesc.descriptors.cutoff import ShiftedCosine
-from distdesc.descriptors.density import complex_from_real, moments, n_moments, tensors
+from distdesc.descriptors.density import moments, n_moments, tensors
 from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.species import Species
 
@@ -77,7 +77,7 @@ def test_the_published_cosine_cutoff_is_smoothing_equal_to_the_cutoff():
         positions, expected = archive["smooth/positions"], archive["smooth/invariants"]
     descriptor = MomentInvariants(cutoff=3.0, smoothing=3.0, species="none")
     environment = batch([(positions, np.ones(len(positions)))])
-    found = complex_from_real(descriptor.moments(environment)[0], 7)
+    found = complex_moments(descriptor.moments(environment)[0], 7)
     values, _ = published_invariants(found)
     assert np.max(np.abs(values - expected)) < 1e-10 * np.max(np.abs(expected))
 

@@ -1,4 +1,4 @@
-"""The 117 invariants of Uhrin (2021), slowly and straight from their notation."""
+"""The 117 invariants of Uhrin (2021), slowly and straight from their notation; their moments."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ NOTATION = """
 """.split()
 
 OFFSETS = {f"{n}{l}": (offset, l) for n, l, offset in tensors(7)}
+
+
+def complex_moments(real, order):
+    """
+    Complex Zernike moments of the literature from real ones, in the same order.
+
+    The complex function is ``R_nl sqrt(4 pi) (-i)**m r**l Y_lm`` (Condon-Shortley phase), and
+    the moment takes its conjugate, as Novotni and Klein do.
+    """
+    values = np.empty(real.shape, dtype=np.complex128)
+    for _, l, offset in tensors(order):
+        middle = offset + l
+        values[..., middle] = real[..., middle]
+        for m in range(1, l + 1):
+            value = (real[..., middle + m] - 1j * real[..., middle - m]) * (-1j) ** m / np.sqrt(2)
+            values[..., middle + m] = value
+            values[..., middle - m] = (-1) ** m * np.conj(value)
+    return values
 
 
 class Number:
