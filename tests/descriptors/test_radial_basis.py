@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from math import gamma, pi, sqrt
 
 import numpy as np
@@ -18,6 +19,7 @@ from distdesc.descriptors.radial_basis import (
 from distdesc.errors import CampaignError
 
 RADIUS = 5.0
+leggauss = functools.cache(np.polynomial.legendre.leggauss)
 
 
 @pytest.mark.parametrize("kind", BASES)
@@ -25,7 +27,7 @@ RADIUS = 5.0
 def test_a_basis_is_orthonormal_with_the_weight_of_the_sphere(kind, n_max, l_max):
     basis, end, _ = BASES[kind](n_max, l_max, RADIUS)
     stop = min(end, 60.0)
-    place, weight = np.polynomial.legendre.leggauss(1500)
+    place, weight = leggauss(1500)
     r, weight = 0.5 * stop * (place + 1), 0.5 * stop * weight
     values = basis(r)
     assert values.shape == (len(r), l_max + 1, n_max)
@@ -89,7 +91,7 @@ def test_a_wide_gaussian_does_not_make_the_quadrature_coarse(kind, n_max, l_max,
     r = np.array([0.0, 1.7, 4.9])
     values = RadialBasis(kind, n_max, l_max, RADIUS, sigma)(r)
     basis, end, _ = BASES[kind](n_max, l_max, RADIUS)
-    place, weight = np.polynomial.legendre.leggauss(1000)
+    place, weight = leggauss(1000)
     x, weight = 0.5 * end * (place + 1), 0.5 * end * weight
     height = 1.0 if kind == "gto_dscribe" else (pi * sigma**2) ** -0.75
     functions = basis(x) * (4 * pi * height * weight * x * x)[:, None, None]

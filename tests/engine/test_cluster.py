@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from support import contents
 
@@ -19,6 +18,7 @@ from distdesc.engine.run import run
 from distdesc.report.reader import open_run
 from distdesc.store.receipts import done_shards
 
+PROCESSES = Path(__file__).parent.parent / "chaos" / "processes"
 # Of Dask and its dependencies at shutdown; ours are errors everywhere else.
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -73,36 +73,74 @@ def wait_for_shards(path: Path, n: int) -> None:
     pytest.fail("no shards within three minutes")
 
 
-@pytest.mark.parametrize("victim", ["client", "worker"])
-def test_a_killed_process_costs_nothing_but_time(job, victim, make):
-    campaign, file = job
+class Gate:
+    """Lets the first three shards through, and holds a worker at each further one until opened."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def wait_for_workers(self, n: int, process: subprocess.Popen[bytes]) -> list[int]:
+        """Processes that are held, each at a shard that it has begun."""
+        for _ in range(3600):
+            held = [int(f.suffix[1:]) for f in self.file.parent.glob(f"{self.file.name}.*")]
+            if len(held) == n:
+                return held
+            if process.poll() is not None:
+                pytest.fail(f"not held: {process.communicate()[0].decode()}")
+            time.sleep(0.05)
+        pytest.fail("no shards within three minutes")
+
+    def open(self) -> None:
+        self.file.touch()
+
+
+@pytest.fixture
+def gate(tmp_path, monkeypatch) -> Gate:
+    """Of the processes that a test starts: so none is done before it is disturbed."""
+    monkeypatch.setenv("PYTHONPATH", str(PROCESSES))
+    monkeypatch.setenv("DISTDESC_TEST_GATE", str(tmp_path / "gate"))
+    return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def few(make, tmp_path):
+    """A campaign of eight shards."""
+    campaign = make(execution__executor="dask")
+    file = tmp_path / "few.toml"
+    file.write_text(campaign.to_toml())
+    return campaign, file
+
+
+def test_a_killed_client_costs_nothing_but_time(gate, few, finished):
+    campaign, file = few
     process = start(campaign.path, file)
     try:
-        wait_for_shards(campaign.path, 3)
-        if victim == "client":
-            process.kill()
-        else:
-            workers = [
-                p
-                for p in psutil.Process(process.pid).children(recursive=True)
-                if "spawn_main" in " ".join(p.cmdline())
-            ]
-            workers[0].kill()
-            output, _ = process.communicate(timeout=200)
-            assert process.returncode == 0, output.decode()
+        gate.wait_for_workers(2, process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert done_shards(campaign.path, "fingerprint") == {0, 1, 2}
+    gate.open()
+    again = start(campaign.path, file)
+    output, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, output.decode()
+    assert b"8 shards, 3 of them done before" in output, output.decode()
+    assert contents(campaign.path) == contents(finished)
+
+
+def test_a_killed_worker_costs_nothing_but_time(gate, few, finished):
+    campaign, file = few
+    process = start(campaign.path, file)
+    try:
+        os.kill(gate.wait_for_workers(2, process)[0], signal.SIGKILL)
+        gate.open()
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output.decode()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    if victim == "client":
-        assert not open_run(campaign.path).complete
-    again = start(campaign.path, file)
-    output, _ = again.communicate(timeout=200)
-    assert again.returncode == 0, output.decode()
-    reference = make("reference.zarr", source__path=campaign.source.path, **SMALL)
-    run(reference)
-    assert contents(campaign.path) == contents(reference.path)
-    assert not list(campaign.path.rglob("*.partial"))
+    assert contents(campaign.path) == contents(finished)
 
 
 def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
@@ -169,19 +207,17 @@ def test_campaigns_that_share_a_scheduler_get_their_own_rows(scheduler, make, tm
         assert contents(campaign.path) == contents(reference.path)
 
 
-def test_a_lost_scheduler_ends_the_run_and_the_same_command_goes_on(scheduler, job, make):
+def test_a_lost_scheduler_ends_the_run_and_another_goes_on(gate, scheduler, few, make, finished):
     file, process = scheduler
-    campaign, text = job
+    campaign, text = few
     command = [sys.executable, "-m", "distdesc", "run", str(text), "--scheduler", str(file)]
     client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    wait_for_shards(campaign.path, 2)
+    gate.wait_for_workers(1, client)
     process.kill()
     output, _ = client.communicate(timeout=200)
     assert client.returncode == 5, output.decode()
     assert b"scheduler was lost" in output
-    again = start(campaign.path, text)
-    output, _ = again.communicate(timeout=200)
-    assert again.returncode == 0, output.decode()
-    reference = make("reference.zarr", source__path=campaign.source.path, **SMALL)
-    run(reference)
-    assert contents(campaign.path) == contents(reference.path)
+    events = []
+    run(make(), [events.append])
+    assert next(e for e in events if isinstance(e, RunStarted)).shards_done == 3
+    assert contents(campaign.path) == contents(finished)

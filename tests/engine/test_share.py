@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from support import contents
@@ -91,29 +90,38 @@ def test_a_client_of_all_and_one_of_a_share_exclude_each_other(tmp_path):
 
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from distdesc.store.lock import begin_lock, client_lock
 lock = begin_lock(Path(sys.argv[1]), print) if sys.argv[2] else client_lock(Path(sys.argv[1]))
 with lock:
     print("held", flush=True)
-    time.sleep(1.5)
+    sys.stdin.readline()
+    Path(sys.argv[1], "gone").touch()
 """
 
 
 @pytest.mark.parametrize("begin", [False, True])
-def test_a_client_that_waits_has_the_store_when_the_other_is_gone(tmp_path, begin):
+def test_a_client_that_waits_has_the_store_when_the_other_is_gone(tmp_path, monkeypatch, begin):
+    monkeypatch.setattr("distdesc.store.lock.POLL", 0.05)
     other = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path), "begin" if begin else ""],
-        stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert other.stdin is not None
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     said: list[str] = []
-    asked = time.monotonic()
-    lock = begin_lock(tmp_path, said.append) if begin else client_lock(tmp_path, "", said.append)
+
+    def waiting(holder: str) -> None:
+        assert not (tmp_path / "gone").exists()
+        said.append(holder)
+        other.stdin.write("now\n")
+        other.stdin.flush()
+
+    lock = begin_lock(tmp_path, waiting) if begin else client_lock(tmp_path, "", waiting)
     with lock:
-        assert time.monotonic() - asked > 1.0
+        assert (tmp_path / "gone").exists()
         mine = (tmp_path / (BEGIN_LOCK if begin else LOCK)).read_text()
         assert f'"pid": {os.getpid()}' in mine
     other.communicate()

@@ -1,10 +1,13 @@
-"""On PYTHONPATH of the processes of these tests: the treacherous descriptor, and their log."""
+"""On PYTHONPATH of processes of tests: the treacherous descriptor, their log, and a gate."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+import time
+from pathlib import Path
 
 # Only distdesc's and Dask's processes, not every tool that happens to be started.
 from distdesc.descriptors import DESCRIPTORS
@@ -19,3 +22,20 @@ if "DISTDESC_TEST_LOG" in os.environ:
     log = logging.getLogger("distdesc.engine.task")
     log.setLevel(logging.DEBUG)
     log.addHandler(handler)
+
+if "DISTDESC_TEST_GATE" in os.environ:
+    gate = Path(os.environ["DISTDESC_TEST_GATE"])
+
+    class Gate(logging.Handler):
+        """Holds attempts of all shards but the first three, within them, until the gate opens."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            shard = re.fullmatch(r"fingerprint-(\d+) begun", record.getMessage())
+            if shard is not None and int(shard[1]) >= 3:
+                gate.with_name(f"{gate.name}.{os.getpid()}").touch()
+                while not gate.exists():
+                    time.sleep(0.02)
+
+    log = logging.getLogger("distdesc.engine.task")
+    log.setLevel(logging.DEBUG)
+    log.addHandler(Gate())
