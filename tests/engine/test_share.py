@@ -90,13 +90,14 @@ def test_a_client_of_all_and_one_of_a_share_exclude_each_other(tmp_path):
 
 
 HOLDER = """
-import sys
+import sys, time
 from pathlib import Path
 from distdesc.store.lock import begin_lock, client_lock
 lock = begin_lock(Path(sys.argv[1]), print) if sys.argv[2] else client_lock(Path(sys.argv[1]))
 with lock:
     print("held", flush=True)
     sys.stdin.readline()
+    time.sleep(0.3)
     Path(sys.argv[1], "gone").touch()
 """
 
