@@ -18,7 +18,7 @@ from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.refine import NOISY, refined
 from distdesc.decode.roads import POLISHED, Roads
-from distdesc.decode.second import assigned
+from distdesc.decode.second_fingerprint import assign_elements
 from distdesc.decode.threads import one_thread
 from distdesc.descriptors.marchable import LEAST_ORDER
 from distdesc.descriptors.moment_invariants import MomentInvariants
@@ -178,7 +178,9 @@ class Decoder:
         roads = Roads(second[0], self.tolerance, self.noise)
         rng = np.random.default_rng(self.seed)
         with np.errstate(all="ignore"), one_thread():
-            found = assigned(self.descriptor, *second, decoded.positions, roads.tolerance, rng)
+            found = assign_elements(
+                self.descriptor, *second, decoded.positions, roads.tolerance, rng
+            )
             every = [(f"{decoded.road}, elements from the second", found)]
             if self.noise > 0:
                 every = refined(roads.chemistry, second[1], every)

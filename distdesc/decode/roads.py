@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.decode.atoms import NOTHING, Candidate, Chemistry
+from distdesc.decode.collinear import Density, complete_line
 from distdesc.decode.marching import CUTS, Effort, March, march
 from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.decode.placing import crowded, place
-from distdesc.decode.rows import Density, complete_row
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
 POLISHED = 1e-10
@@ -221,9 +221,9 @@ class Roads:
         if self.descriptor.smoothing == 0 and density.order == self.descriptor.order:
             whole = [c for c in nodes if self._whole(c)]
             for near in sorted(whole, key=lambda c: -len(c.points))[:THOROUGH]:
-                rows = complete_row(self.chemistry, density, near, POLISHED)
-                self.alternatives += rows[1:]
-                yield from rows[:1]
+                lines = complete_line(self.chemistry, density, near, POLISHED)
+                self.alternatives += lines[1:]
+                yield from lines[:1]
         for near in sorted(likely, key=lambda c: c.residual)[:THOROUGH]:
             found = self.chemistry.atoms(
                 near.points, near.weights, fingerprint, self.tolerance, POLISHED

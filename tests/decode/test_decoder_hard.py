@@ -1,4 +1,4 @@
-"""Environments that nearly have a symmetry, rows of atoms, and what fits more than once."""
+"""Environments that nearly have a symmetry, atoms on a line, and what fits more than once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule
 from reference.structures import random_atoms
 
-from distdesc.decode._rows_kernels import fit_rows
+from distdesc.decode._collinear_kernels import fit_lines
 from distdesc.decode.damped import refine
 from distdesc.decode.decoder import Decoder, Verdict
 from distdesc.decode.fingerprints import of_descriptor
@@ -36,7 +36,7 @@ def decoded(positions, numbers, order=9, cutoff=None):
     return found, match(found.positions, found.numbers, positions, np.asarray(numbers))
 
 
-def row(x):
+def on_line(x):
     """Places on a line, from their mean."""
     x = np.asarray(x)
     return np.stack([0 * x, 0 * x, x - x.mean()], axis=1)
@@ -74,7 +74,7 @@ def test_methane_with_nearly_empty_low_levels_comes_back(cutoff):
     ],
 )
 def test_more_atoms_on_a_line_than_moments_can_hold_are_found_by_their_elements(x, numbers):
-    positions = row(x)
+    positions = on_line(x)
     descriptor, _ = fingerprint_of(positions, numbers)
     weights = descriptor.weight_table()[numbers]
     own = moments(positions / descriptor.cutoff, weights, 9)
@@ -85,10 +85,10 @@ def test_more_atoms_on_a_line_than_moments_can_hold_are_found_by_their_elements(
     assert errors.species_ok
 
 
-def test_a_row_of_atoms_on_a_larger_molecule_is_found_by_its_elements():
+def test_a_line_of_atoms_on_a_larger_molecule_is_found_by_its_elements():
     positions = np.concatenate(
         [
-            row([-4.4, -3.1, -1.8, -0.5, 0.8, 2.1, 3.3]) + np.array([0.0, 0.0, 0.6]),
+            on_line([-4.4, -3.1, -1.8, -0.5, 0.8, 2.1, 3.3]) + np.array([0.0, 0.0, 0.6]),
             [[0.0, 1.02, -4.25], [0.88, -0.5, -4.26], [-0.89, -0.52, -4.24]],
         ]
     )  # propeller of hydrogen at one end, slightly irregular
@@ -99,9 +99,9 @@ def test_a_row_of_atoms_on_a_larger_molecule_is_found_by_its_elements():
     assert errors.species_ok
 
 
-def test_rows_that_have_the_same_fingerprint_are_all_reported():
+def test_lines_of_atoms_that_have_the_same_fingerprint_are_all_reported():
     # moments of order 5 along a line are five numbers beside the weight, for five places
-    positions, numbers = row([-3.3, -2.2, -0.8, 0.5, 1.9]), np.array([1, 6, 6, 7, 8])
+    positions, numbers = on_line([-3.3, -2.2, -0.8, 0.5, 1.9]), np.array([1, 6, 6, 7, 8])
     descriptor, fingerprint = fingerprint_of(positions, numbers, order=5, cutoff=5.0)
     found = Decoder(descriptor).decode(fingerprint)
     assert found.verdict is Verdict.AMBIGUOUS
@@ -176,7 +176,7 @@ def test_a_row_is_fitted_to_its_moments_for_the_word_that_is_its_own():
     target = chebyshev @ table[words[0]]
     found, costs = np.empty(words.shape), np.empty(3)
     knots, shares = np.array([-1.0, 1.0]), np.array([0.0, 5.2])
-    fit_rows(words, table, target, knots, shares, 60, found, costs)
+    fit_lines(words, table, target, knots, shares, 60, found, costs)
     assert costs[0] < 1e-20
     np.testing.assert_allclose(found[0], places, atol=1e-8)
     assert np.all(costs[1:] > 1e-6)

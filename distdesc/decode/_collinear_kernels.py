@@ -100,9 +100,9 @@ def _fit(places, weights, target, most_steps):
 
 
 @njit(cache=True, nogil=True)
-def fit_rows(words, table, target, knots, shares, most_steps, places, costs):
+def fit_lines(words, table, target, knots, shares, most_steps, places, costs):
     """
-    Fit rows of atoms, each a word (n_words, n_atoms) of indices into `table`, to moments.
+    Fit atoms on a line, each set a word (n_words, n_atoms) of indices into `table`, to moments.
 
     `target` are the moments of the Chebyshev polynomials along the line. An atom starts where
     the weight up to its middle is that of the density, `shares` at the places `knots`. Fill

@@ -14,7 +14,7 @@ STARTS = 12
 """Random weights to start from."""
 
 
-def assigned(
+def assign_elements(
     first: MomentInvariants,
     second: MomentInvariants,
     given: NDArray[np.float64],

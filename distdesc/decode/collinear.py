@@ -1,4 +1,4 @@
-"""Atoms in a row, more than moments can tell apart: their elements as the letters of a word."""
+"""Atoms on a line, more than moments can tell apart: their elements as the letters of a word."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.decode._rows_kernels import fit_rows
+from distdesc.decode._collinear_kernels import fit_lines
 from distdesc.decode.atoms import CLOSEST, Candidate, Chemistry
 from distdesc.decode.damped import refine
 from distdesc.decode.moment_problem import ball_rule
 from distdesc.descriptors.density import zernike_functions
 
 MONOVALENT = (1, 9, 17, 35, 53)
-"""Elements that end a row."""
+"""Elements that end a chain of atoms."""
 
 ELEMENT = (0.02, 0.1)
 """Errors of a weight, relative to the step between elements, up to which it is an atom's."""
 
 STRAIGHT = 0.06
-"""Distance from the line, relative to half its length, of what is in the row."""
+"""Distance from the line, relative to half its length, of what is on it."""
 
 BEYOND = 1.3
 """Half the length of the line to that of the nodes on it, which end before the atoms do."""
 
 WORDS = 3000
-"""Of elements, to try for one row; the most uniform first."""
+"""Of elements, to try for one line; the most uniform first."""
 
 STEPS = 40
 """To fit one of them."""
@@ -45,7 +45,7 @@ POLISHES = 8
 """Words fitted in space, at most."""
 
 SLACK = 10.0
-"""Times the residual at which nothing is left to fit, that rows may leave: they are thin."""
+"""Times the residual at which nothing is left to fit, up to which a fit counts: lines are thin."""
 
 NEAR = 1e-2
 """Residual from which it is worth to fit the fingerprint."""
@@ -71,14 +71,14 @@ class Density:
     fingerprint: NDArray[np.float64]
 
 
-def complete_row(
+def complete_line(
     chemistry: Chemistry,
     density: Density,
     near: Candidate,
     polished: float,
 ) -> list[Candidate]:
     """
-    Replace points with weights of no element, if they are in a row, by atoms.
+    Replace points with weights of no element, if they are on a line, by atoms.
 
     Moments along a line up to degree 2 n - 1 are those of n points, the nodes of a Gauss
     quadrature, also if there are more atoms. That the weights of atoms are those of elements
@@ -103,18 +103,18 @@ def complete_row(
     """
     nodes, masses = near.points, near.weights
     for allowed in ELEMENT:
-        row = _in_row(chemistry, nodes, masses, allowed)
-        if row is None:
+        inside = _on_line(chemistry, nodes, masses, allowed)
+        if inside is None:
             continue
-        line = _Line(nodes[row], masses[row])
-        singles = chemistry.nearest_numbers(masses[~row])
+        line = _Line(nodes[inside], masses[inside])
+        singles = chemistry.nearest_numbers(masses[~inside])
         target = line.moments(density.moments, density.order)
-        target -= line.polynomials(nodes[~row], density.order) @ chemistry.table[singles]
+        target -= line.polynomials(nodes[~inside], density.order) @ chemistry.table[singles]
         found: list[Candidate] = []
         for cost, word, places in _words(chemistry, line, target):
             if found and cost > ROUNDED * target[0]:
                 break  # as those before, it is none of those that fit
-            points = np.concatenate([nodes[~row], line.points(places)])
+            points = np.concatenate([nodes[~inside], line.points(places)])
             numbers = np.concatenate([singles, word])
             settled = _settled(chemistry, density, points, numbers, polished)
             if settled.residual <= SLACK * polished:
@@ -126,12 +126,12 @@ def complete_row(
 
 class _Line:
     """
-    The line of a row, and how far its nodes are from it.
+    The line of some nodes, and how far they are from it.
 
     Parameters
     ----------
     nodes : ndarray, shape (n, 3), float64
-        Of the row.
+        In units of the radius.
     masses : ndarray, shape (n,), float64
         Their weights.
     """
@@ -178,13 +178,13 @@ class _Line:
         return np.asarray(on_line + np.stack(beside, axis=1))
 
 
-def _in_row(
+def _on_line(
     chemistry: Chemistry,
     nodes: NDArray[np.float64],
     masses: NDArray[np.float64],
     allowed: float,
 ) -> NDArray[np.bool_] | None:
-    """Which nodes are in a row with those that are no atoms; None if these are in no row."""
+    """Which nodes are on a line with those that are no atoms; None if these are on none."""
     weights = np.unique(chemistry.table[chemistry.numbers])
     step = float(np.min(np.diff(weights))) if len(weights) > 1 else float(weights[0])
     rounded = chemistry.table[chemistry.nearest_numbers(masses)]
@@ -200,7 +200,7 @@ def _in_row(
 def _words(
     chemistry: Chemistry, line: _Line, target: NDArray[np.float64]
 ) -> list[tuple[float, NDArray[np.int32], NDArray[np.float64]]]:
-    """Errors, elements and places of rows with moments near a target, evenly spaced first."""
+    """Errors, elements and places of atoms with moments near a target, evenly spaced first."""
     total = float(target[0])
     knots, shares = line.shares(total)
     found: list[tuple[float, float, NDArray[np.int32], NDArray[np.float64]]] = []
@@ -211,15 +211,15 @@ def _words(
             continue
         left -= len(words)
         places, costs = np.empty(words.shape), np.empty(len(words))
-        fit_rows(words, chemistry.table, target, knots, shares, STEPS, places, costs)
+        fit_lines(words, chemistry.table, target, knots, shares, STEPS, places, costs)
         for k in np.flatnonzero(costs < (FITTED * total) ** 2):
             spacing = np.diff(np.sort(places[k])) * line.length
             if not np.all(spacing * chemistry.radius > CLOSEST):
                 continue
             cost = max(float(np.sqrt(costs[k])), ROUNDED * total)
             found.append((cost, float(np.max(spacing) / np.min(spacing)), words[k], places[k]))
-    found.sort(key=lambda row: row[:2])
-    return [(cost, word, row) for cost, _, word, row in found[:POLISHES]]
+    found.sort(key=lambda fit: fit[:2])
+    return [(cost, word, places) for cost, _, word, places in found[:POLISHES]]
 
 
 def _likely(formulas: list[NDArray[np.int32]], least: int, most: int) -> list[NDArray[np.int32]]:
@@ -232,7 +232,7 @@ def _likely(formulas: list[NDArray[np.int32]], least: int, most: int) -> list[ND
 
 
 def _arrangements(formula: list[int]) -> Iterator[tuple[int, ...]]:
-    """Different orders of some atoms in a row, monovalent elements at its ends."""
+    """Different orders of some atoms on a line, monovalent elements at its ends."""
     ends = [z for z in formula if z in MONOVALENT]
     inner = sorted(z for z in formula if z not in MONOVALENT)
     if len(ends) > 2 or len(formula) < 2:
