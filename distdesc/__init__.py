@@ -59,3 +59,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module distdesc has no attribute {name}")
     return getattr(import_module(_HOMES.get(name, "distdesc.errors")), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, imported or not yet."""
+    return [*__all__, "__version__"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,13 @@ def test_a_job_can_be_planned(job, monkeypatch, tmp_path, request):
         assert plan.structures > 0
         assert all(p.layout.n_shards >= 1 for p in plan.plans)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda f: f.name)
+def test_a_job_is_listed_with_its_question_and_its_file(job):
+    readme = (job.parent / "README.md").read_text()
+    data = tomllib.loads(job.read_text())
+    line = next(line for line in readme.splitlines() if f"({job.name})" in line)
+    assert f"| {data['question']} |" in line
+    shared = data["source"]["path"].removeprefix("${DISTDESC_DATA}/")
+    assert shared.startswith("data/") or f"| {line.split()[-2]} | `{shared}` |" in readme

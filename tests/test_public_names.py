@@ -18,6 +18,7 @@ def test_every_public_name_exists_and_is_documented(name):
 def test_there_are_few_public_names_and_no_others():
     assert sorted(distdesc.__all__) == distdesc.__all__
     assert len(distdesc.__all__) <= 15
+    assert set(dir(distdesc)) - {"__version__"} == set(distdesc.__all__)
     with pytest.raises(AttributeError, match="has no attribute nonsense"):
         distdesc.nonsense  # noqa: B018
 
