@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.singular.bounds import Bounds
+from distdesc.singular.exchange import pair_by_exchange
 from distdesc.singular.ladder import larger
 from distdesc.singular.partner import SEPARATIONS, Pair, find_pair
 from distdesc.singular.refine import refine
@@ -29,6 +30,9 @@ MIXTURES = 4
 """Of several null motions, at random; beside each of them, sums and differences of any two."""
 
 
+AWAY = 0.2
+"""In Å: a pair about a point that far off the singular point is no longer next to it."""
+
 LASTS = 1e-12
 """Largest relative difference of the fingerprints of a pair in a larger basis."""
 
@@ -44,8 +48,9 @@ def pair_beside(
     """
     Find a degenerate pair beside a singular point, or beside another of the same family.
 
-    Each null motion is tried, then mixtures of several: where these vanish together, it is not
-    the motions that some decomposition happens to give along which environments come apart.
+    Each null motion is tried, then what can be exchanged along it (see `pair_by_exchange`), then
+    mixtures of several: where these vanish together, it is not the motions that some
+    decomposition happens to give along which environments come apart.
     Singular points are not isolated. Where one is nearly symmetric, the pairs about it are nearly
     one environment and its mirror image, or less than rounding apart; then its neighbours are
     tried, as far as the bounds admit, which have as many null motions at most. What is no pair
@@ -70,16 +75,16 @@ def pair_beside(
     if not motions.shape[1]:
         return None, ""
     bounds, start = bounds or Bounds(), sight.point.vectors.ravel()
-    tries: list[tuple[NDArray[np.float64], Sequence[float]]]
-    tries = [(motion, SEPARATIONS) for motion in motions.T]
-    tries += [(motion, FAR_APART) for motion in _mixtures(motions)]
-    for motion, separations in tries:
-        pair = find_pair(sight, motion, bounds, separations)
+    # neighbours that the search held at the rim may be on either side of it
+    wider = replace(bounds, rim=(1 + bounds.rim) / 2)
+    for pair in _next_to(sight, motions, wider):
         if pair is not None and _lasts(sight, pair):
-            return pair, ""
-    limits = sight.limits(bounds, start)
+            middle = (pair.first.vectors + pair.second.vectors) / 2
+            away = float(np.linalg.norm(middle - sight.point.vectors))
+            return pair, f"the middle of the pair is {away:.2g} Å away" if away > AWAY else ""
+    limits = sight.limits(wider, start)
     for there, motion in _family(sight, motions, bounds):
-        pair = find_pair(there, motion, bounds, FAR_APART)
+        pair = find_pair(there, motion, wider, FAR_APART)
         if pair is None or not _lasts(sight, pair):
             continue
         if all(limits.admit(end.vectors.ravel()) for end in (pair.first, pair.second)):
@@ -87,6 +92,16 @@ def pair_beside(
             return pair, f"pair beside a singular point {distance:.2g} Å farther on"
     barred = all(third_order(sight, motion).barred for motion in motions.T)
     return None, BARRED if barred else NOT_FOUND
+
+
+def _next_to(sight: Sight, motions: NDArray[np.float64], bounds: Bounds) -> Iterator[Pair | None]:
+    """Pairs about the point itself: what each way to find one gives, one after the other."""
+    for motion in motions.T:
+        yield find_pair(sight, motion, bounds, SEPARATIONS)
+    for motion in motions.T:
+        yield pair_by_exchange(sight, motion, bounds, FAR_APART)
+    for motion in _mixtures(motions):
+        yield find_pair(sight, motion, bounds, FAR_APART)
 
 
 def _lasts(sight: Sight, pair: Pair) -> bool:

@@ -106,7 +106,7 @@ def find_pair(
     start = sight.point.vectors.ravel()
     middles = third_order(sight, motion).middles()
     tries = (
-        (_pair(sight, bounds, (start + half * middle, half * motion)), bool(np.any(middle)))
+        (pair_near(sight, bounds, (start + half * middle, half * motion)), bool(np.any(middle)))
         for half in np.array(separations) / 2
         for middle in middles
     )
@@ -123,7 +123,7 @@ def _drawn_apart(sight: Sight, bounds: Bounds, pair: Pair, power: int) -> Pair:
         ends = pair.first.vectors.ravel(), pair.second.vectors.ravel()
         middle, half = (ends[0] + ends[1]) / 2, (ends[0] - ends[1]) / 2
         wanted = start + growth**power * (middle - start), growth * half
-        further = _pair(sight, bounds, wanted)
+        further = pair_near(sight, bounds, wanted)
         if further is not None and further.misfit > pair.misfit:
             pair = further
         else:
@@ -131,10 +131,26 @@ def _drawn_apart(sight: Sight, bounds: Bounds, pair: Pair, power: int) -> Pair:
     return pair
 
 
-def _pair(
+def pair_near(
     sight: Sight, bounds: Bounds, ends: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> Pair | None:
-    """Pair near ends that are given by their middle and half of their difference."""
+    """
+    Make two ends a degenerate pair, if they nearly are one.
+
+    Parameters
+    ----------
+    sight : Sight
+        Descriptor and singular point.
+    bounds : Bounds
+        Where the ends may go, as seen from the singular point.
+    ends : tuple of ndarray, shape (3 n,), float64
+        Their middle and half of their difference, in Å.
+
+    Returns
+    -------
+    Pair or None
+        None if there is none nearby with one fingerprint, or the ends are one environment.
+    """
     found = _equalised(sight, bounds, *ends)
     if found is None:
         return None

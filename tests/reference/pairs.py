@@ -15,11 +15,12 @@ def difference(descriptor, pair):
     return np.linalg.norm(first - second) / np.linalg.norm(first)
 
 
-def triples(vectors):
+def triples(vectors, numbers):
     """What a power spectrum can know at best: all ``|r_i|, |r_j|, r_i . r_j``, sorted."""
     products = vectors @ vectors.T
     i, j = np.tril_indices(len(vectors))
-    sizes = np.sort(np.stack([np.diag(products)[i], np.diag(products)[j]]), axis=0)
+    # what a neighbour is goes with its distance
+    sizes = np.sort(100.0 * numbers[np.stack([i, j])] + np.diag(products)[np.stack([i, j])], axis=0)
     found = np.stack([*sizes, products[i, j]], axis=1)
     return found[np.lexsort(np.round(found, 5).T)]
 
@@ -34,9 +35,10 @@ def distance_lists(vectors):
 def verify(pair, least=1e-3, cutoff=2.6):
     """Whatever found it: one power spectrum, also in a large basis, and yet two environments."""
     one, other = pair.first.vectors, pair.second.vectors
-    np.testing.assert_allclose(triples(one), triples(other), atol=1e-6)
+    numbers = pair.first.numbers
+    np.testing.assert_allclose(triples(one, numbers), triples(other, numbers), atol=1e-6)
     assert pair.residual < 1e-14
     for n_max, l_max in ((4, 6), (6, 12)):
-        assert difference(spectrum(n_max, l_max, cutoff=cutoff), pair) < 1e-10
-    assert difference(spectrum(3, 4, kind=Bispectrum, cutoff=cutoff), pair) > 1e-6
+        assert difference(spectrum(n_max, l_max, numbers, cutoff), pair) < 1e-10
+    assert difference(spectrum(3, 4, numbers, cutoff, Bispectrum), pair) > 1e-6
     assert np.max(np.abs(distance_lists(one) - distance_lists(other))) > least

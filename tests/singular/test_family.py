@@ -121,6 +121,17 @@ def test_where_no_middle_will_do_there_is_no_pair_and_it_is_said():
     assert least_difference(cone, along[:, 0], 0.01) < 1e-5 * remaining, "where there are pairs"
 
 
+def test_the_double_triangle_has_a_pair_some_way_off():
+    # not next to it, as above: triangles whose sides take each other's place
+    sight, nulls = seen_at(TRIANGLES @ random_rotation(np.random.default_rng(1)).T, spectrum(5, 14))
+    pair, said = pair_beside(sight, nulls)
+    verify(pair, least=0.01)
+    assert pair.misfit > 0.1
+    assert said.startswith("the middle of the pair is 0.")
+    middle = (pair.first.vectors + pair.second.vectors) / 2
+    assert 0.2 < np.linalg.norm(middle - sight.point.vectors) < 0.4
+
+
 def test_beside_a_nearly_symmetric_point_the_pair_is_farther_on():
     # two like ones about an axis, one on it, and one 1e-4 Å off the plane of all
     vectors = np.array([[0.9, 1e-4, 0.5], [0.8, 0, -0.6], [-0.8, 0, -0.6], [0, 0, 1.1]])
@@ -150,6 +161,8 @@ def test_a_pair_may_come_apart_along_a_mixture_of_null_motions_only():
     c, s = np.cos(0.1), np.sin(0.1)
     nulls = nulls * np.sign(nulls[[0, 1], [0, 1]]) @ np.array([[c, -s], [s, c]])
     assert [find_pair(sight, motion) for motion in nulls.T] == [None, None]
+    mixtures = [(nulls[:, 0] + sign * nulls[:, 1]) / np.sqrt(2) for sign in (1, -1)]
+    assert any(find_pair(sight, motion) is not None for motion in mixtures)
     pair, said = pair_beside(sight, nulls)
     verify(pair)
     assert said == ""
