@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ from click.testing import CliRunner
 from distdesc.cli import cli, main
 from distdesc.engine.events import RunStarted
 from distdesc.store.objects import sealed, unsealed
+
+PROCESSES = Path(__file__).parent / "chaos" / "processes"
+"""Where processes of tests find what they do beside their work: ``sitecustomize.py`` there."""
+
+
+def python_path() -> str:
+    """Value of ``PYTHONPATH`` for such processes."""
+    return os.pathsep.join(filter(None, [str(PROCESSES), os.environ.get("PYTHONPATH", "")]))
 
 
 def contents(store: Path) -> dict[str, bytes]:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from support import PROCESSES
 
 from distdesc.store.receipts import is_complete, iter_receipts, receipt_path
 from distdesc.store.written import read_plan
 
-PROCESSES = Path(__file__).parent / "processes"
 TTL = 5.0
 """Seconds without a heartbeat after which the scheduler gives a worker up."""
 
@@ -222,10 +222,7 @@ class Chaos:
         return [*command, "--scheduler", str(self.scheduler_file)]
 
     def _start(self, command: list[str], log: str = "dask") -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ, **SETTINGS,
-            "PYTHONPATH": str(PROCESSES), "DISTDESC_TEST_LOG": str(self.log),
-        }  # fmt: skip
+        environment = {**os.environ, **SETTINGS, "DISTDESC_TEST_LOG": str(self.log)}
         with (self.scratch / f"{log}.log").open("ab") as file:
             process = subprocess.Popen(
                 command, stdout=file, stderr=subprocess.STDOUT, env=environment,

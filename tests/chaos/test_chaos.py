@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support import StoppedError, contents, stop
+from support import PROCESSES, StoppedError, contents, python_path, stop
 
 from distdesc.campaign import Campaign
 from distdesc.descriptors import DESCRIPTORS
@@ -21,7 +21,7 @@ from distdesc.store.receipts import iter_receipts
 from distdesc.store.written import read_plan
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import PROCESSES, Chaos, Figures
+from harness import Chaos, Figures
 
 POISON = 9
 CRASH = "computing it killed its process with SIGSEGV, a segmentation fault"
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
 @pytest.fixture
 def begin(molecules, tmp_path, monkeypatch):
     """Campaigns on copies of 60 molecules, of which one crashes the process that computes it."""
-    monkeypatch.setenv("PYTHONPATH", str(PROCESSES))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     monkeypatch.setenv("DISTDESC_TEST_PAUSE", "0")
     monkeypatch.syspath_prepend(str(PROCESSES))
     monkeypatch.setitem(DESCRIPTORS, "treacherous", "treacherous:Treacherous")

@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from support import contents
+from support import contents, python_path
 
 from distdesc.engine.events import RunStarted, ShardFinished
 from distdesc.engine.run import run
 from distdesc.report.reader import open_run
 from distdesc.store.receipts import done_shards
 
-PROCESSES = Path(__file__).parent.parent / "chaos" / "processes"
 # Of Dask and its dependencies at shutdown; ours are errors everywhere else.
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -97,7 +96,7 @@ class Gate:
 @pytest.fixture
 def gate(tmp_path, monkeypatch) -> Gate:
     """Of the processes that a test starts: so none is done before it is disturbed."""
-    monkeypatch.setenv("PYTHONPATH", str(PROCESSES))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     monkeypatch.setenv("DISTDESC_TEST_GATE", str(tmp_path / "gate"))
     return Gate(tmp_path / "gate")
 

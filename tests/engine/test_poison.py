@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from support import StoppedError, stop
+from support import PROCESSES, StoppedError, python_path, stop
 
 from distdesc.campaign import Campaign
 from distdesc.descriptors import DESCRIPTORS
@@ -28,13 +28,11 @@ from distdesc.report.reader import open_run
 from distdesc.store.receipts import iter_receipts
 from distdesc.store.written import read_plan
 
-PROCESSES = Path(__file__).parent.parent / "chaos" / "processes"
-
 
 @pytest.fixture
 def treacherous(monkeypatch):
     """The descriptor of that name, in this process and in those that it starts."""
-    monkeypatch.setenv("PYTHONPATH", str(PROCESSES))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     monkeypatch.syspath_prepend(str(PROCESSES))
     monkeypatch.setitem(DESCRIPTORS, "treacherous", "treacherous:Treacherous")
     yield
