@@ -65,7 +65,7 @@ class Campaign:
     source: Source
     stages: tuple[Stage, ...]
     store: StoreOptions
-    sections: dict[str, Any]
+    sections: dict[str, Any] = field(repr=False)
     execution: Execution = field(default_factory=Execution)
     limits: Limits = field(default_factory=Limits)
     question: str = ""

@@ -26,7 +26,7 @@ MOMENT_STEPS = 6
 """Of a fit to moments, which are nearly those of the points already."""
 
 POLISHED = 1e-11
-"""Residual at which rounding is all that is left of a fit to a fingerprint."""
+"""Residual at which rounding is all that is left of a fit to a fingerprint; see `roads.SETTLED`."""
 
 FAR = 0.1
 """Residual from which a fit does not lead back."""

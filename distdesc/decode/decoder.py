@@ -17,7 +17,7 @@ from distdesc.decode.independent import from_independent
 from distdesc.decode.match import match
 from distdesc.decode.moment_problem import capacity
 from distdesc.decode.refine import NOISY, refined
-from distdesc.decode.roads import POLISHED, Roads
+from distdesc.decode.roads import SETTLED, Roads
 from distdesc.decode.second_fingerprint import assign_elements
 from distdesc.decode.threads import one_thread
 from distdesc.descriptors.marchable import LEAST_ORDER
@@ -43,10 +43,10 @@ MOST_OTHERS = 5
 """Structures with the same fingerprint, to be told of."""
 
 SEARCHED = 8
-"""Atoms up to which, and"""
+"""Atoms up to which it is worth to fit them to a full set, where all else has failed."""
 
 SEARCHED_ORDER = 5
-"""order up to which it is worth to fit them to a full set, where all else has failed."""
+"""Order of that set, at most."""
 
 ALGEBRA, COMPLETION, SEARCH = "algebra", "completion", "search"
 
@@ -236,7 +236,7 @@ class Decoder:
             found,
             key=lambda pair: (
                 not evidence.settles(pair[1], self.tolerance),
-                max(pair[1].residual, POLISHED),
+                max(pair[1].residual, SETTLED),
             ),
             default=("none", NOTHING),
         )

@@ -16,8 +16,13 @@ from distdesc.decode.moment_problem import MomentMatrix, capacity
 from distdesc.decode.placing import crowded, place
 from distdesc.descriptors.moment_invariants import MomentInvariants
 
-POLISHED = 1e-10
-"""Residual at which rounding is all that is left, where moments were solved for first."""
+SETTLED = 1e-10
+"""
+Residual at which atoms are left as they are.
+
+`Starts` fits them further, down to `atoms.POLISHED`, since what it finds counts as found for
+sure if it gets below this.
+"""
 
 SMALL = 20
 """Number of atoms below which there are more starts, in proportion."""
@@ -32,13 +37,13 @@ RUNGS = (2, 3, 1, 0)
 """How strict to be in passes with a search: in symmetric molecules, some levels are nearly zero."""
 
 RANKS = 6
-"""Numbers of points to try for the same moments,"""
+"""Numbers of points to try for the same moments."""
+
+THOROUGH = 3
+"""Of these, how many to fit to the fingerprint where they are not near it at once."""
 
 LIGHTEST = 0.7
 """Weight of a point that stands for atoms, at least, relative to that of the lightest element."""
-
-THOROUGH = 3
-"""and of these, to fit to the fingerprint where they are not near it at once."""
 
 
 class Roads:
@@ -179,7 +184,7 @@ class Roads:
             )
             if fit.residual < 0.01:
                 yield self.chemistry.atoms(
-                    fit.points, fit.weights, fingerprint, self.tolerance, POLISHED
+                    fit.points, fit.weights, fingerprint, self.tolerance, SETTLED
                 )
 
     def from_moments(
@@ -205,7 +210,7 @@ class Roads:
         kept = [NOTHING]
         for found in self._from_matrix(matrix, Density(moments, order, fingerprint)):
             kept.append(found)
-            if found.residual <= POLISHED:
+            if found.residual <= SETTLED:
                 break
         return min(kept, key=lambda c: c.residual)
 
@@ -214,26 +219,26 @@ class Roads:
         fingerprint, likely, nodes = density.fingerprint, list[Candidate](), list[Candidate]()
         for rank in matrix.ranks()[:RANKS]:
             points, weights = self._plain(*matrix.points(rank))
-            near = self.chemistry.nearest(points, weights, fingerprint, POLISHED, density.moments)
+            near = self.chemistry.nearest(points, weights, fingerprint, SETTLED, density.moments)
             likely.append(replace(near, condition=matrix.condition(rank)))
             nodes.append(replace(likely[-1], points=points))
             yield likely[-1]
         if self.descriptor.smoothing == 0 and density.order == self.descriptor.order:
             whole = [c for c in nodes if self._whole(c)]
             for near in sorted(whole, key=lambda c: -len(c.points))[:THOROUGH]:
-                lines = complete_line(self.chemistry, density, near, POLISHED)
+                lines = complete_line(self.chemistry, density, near, SETTLED)
                 self.alternatives += lines[1:]
                 yield from lines[:1]
         for near in sorted(likely, key=lambda c: c.residual)[:THOROUGH]:
             found = self.chemistry.atoms(
-                near.points, near.weights, fingerprint, self.tolerance, POLISHED
+                near.points, near.weights, fingerprint, self.tolerance, SETTLED
             )
             yield replace(found, condition=near.condition)
             if found.residual <= self.tolerance:
                 return
         points, weights = self._plain(*matrix.zeros(density.moments))
         if len(points):
-            yield self.chemistry.atoms(points, weights, fingerprint, self.tolerance, POLISHED)
+            yield self.chemistry.atoms(points, weights, fingerprint, self.tolerance, SETTLED)
 
     def _whole(self, near: Candidate) -> bool:
         """Whether points could stand for one or more atoms each."""

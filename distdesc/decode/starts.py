@@ -34,7 +34,7 @@ SAME = 0.05
 """Distance of atoms, in units of the frame, that are one."""
 
 SURE = 1e-10
-"""Residual beyond which a fit of places only is not held for unique."""
+"""Residual below which a fit of places only counts as unique; `atoms.POLISHED` is well below."""
 
 CLOSE = 1e-4
 """Residual from which moments are worth to be fitted."""

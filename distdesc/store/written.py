@@ -77,24 +77,24 @@ class WrittenPlan:
     versions : dict of str to str
         Of Python and of the packages that decide the stored bytes.
     made : dict
-        When, where and by which command the store was begun.
+        When the store was begun, and by which process of which machine.
     fit : FitLayout, optional
         How the reduction is fitted, if the campaign has one.
     tables : dict of str to str
         XXH3-128 of the shard table of each stage, and of that of the fit.
     """
 
-    campaign: dict[str, Any]
-    identity: dict[str, Any]
+    campaign: dict[str, Any] = field(repr=False)
+    identity: dict[str, Any] = field(repr=False)
     digest: str
     source_digest: str
     n_structures: int
     n_atoms: int
     layouts: tuple[StageLayout, ...]
-    versions: dict[str, str]
-    made: dict[str, Any]
+    versions: dict[str, str] = field(repr=False)
+    made: dict[str, Any] = field(repr=False)
     fit: FitLayout | None = None
-    tables: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict, repr=False)
 
     def layout(self, stage: str) -> StageLayout:
         """

@@ -53,6 +53,16 @@ def test_rows_and_structures_map_both_ways(store):
             found.fingerprints(rows)
 
 
+def test_a_run_shows_what_it_holds_in_a_few_words(store):
+    found = open_run(store)
+    shown = repr(found)
+    for words in (str(store), found.plan.digest, "n_structures=60", "stage='fingerprint'"):
+        assert words in shown
+    assert len(shown) < 400 + len(str(store))
+    assert "versions" not in shown
+    assert "sections" not in repr(Campaign.from_dict(found.plan.campaign))
+
+
 def test_zarr_dask_and_xarray_give_the_same_rows(store):
     pytest.importorskip("xarray")
     found = open_run(store)
