@@ -28,5 +28,18 @@ def test_importing_the_package_and_its_command_line_loads_nothing_heavy():
         "import sys, distdesc, distdesc.cli;"
         "print([m for m in ('numba', 'zarr', 'dask', 'ase', 'distributed') if m in sys.modules])"
     )
+    assert printed(code) == "[]"
+
+
+def test_workers_that_read_plain_text_do_not_wait_for_the_parsers_of_ase():
+    code = (
+        "import sys, distdesc.structures.extxyz, distdesc.engine.task, distdesc.stages.fingerprint;"
+        "print([m for m in ('ase.io', 'ase.db', 'scipy.integrate') if m in sys.modules])"
+    )
+    assert printed(code) == "[]"
+
+
+def printed(code: str) -> str:
+    """Output of a new interpreter."""
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    return found.stdout.strip()

@@ -18,7 +18,7 @@ from distdesc.structures._rows import Rows, add_row
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.files import SERVERS
 from distdesc.structures.index import FileStamp
-from distdesc.structures.records import PARSE_ERRORS
+from distdesc.structures.records import parse_errors
 
 PATIENCE = 20.0
 """How long to wait for a writer that has locked a database, in s."""
@@ -127,7 +127,7 @@ class SqliteRows:
                 except sqlite3.OperationalError as error:
                     _check_free(self.path, error)
                     raise SourceError(f"{name}: {error}") from error
-                except (sqlite3.DatabaseError, *PARSE_ERRORS) as error:
+                except parse_errors(sqlite3.DatabaseError) as error:
                     batch.add_problem(f"{name}: damaged: {type(error).__name__}: {error}")
                     continue
                 add_row(batch, found, name)
@@ -171,7 +171,7 @@ class JsonRows:
         self.stamp = FileStamp.of(path)
         try:
             self._rows = _json_rows(self.stamp)
-        except PARSE_ERRORS as error:
+        except parse_errors() as error:
             raise SourceError(f"{path} is not an ASE database: {error}") from error
 
     def close(self) -> None:
@@ -227,7 +227,7 @@ class ServerRows:
                 "pip install 'distdesc[postgresql]'"
             ) from error
         self.name = hide_password(url)
-        self._failures = (psycopg2.Error, *PARSE_ERRORS)
+        self._failures = parse_errors(psycopg2.Error)
         try:
             self._database = connect(url.replace("postgres://", "postgresql://", 1))
             self._connection = self._database._connect()

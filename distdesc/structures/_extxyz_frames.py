@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io.extxyz import key_val_str_to_dict, per_config_properties, read_xyz
 from extxyz import cextxyz
 from numpy.typing import NDArray
 
 from distdesc.errors import SourceError
 from distdesc.structures._extxyz_header import PLAIN_COLUMNS, plain_header
-from distdesc.structures.records import PARSE_ERRORS, as_results, from_atoms, is_result
+from distdesc.structures.records import as_results, from_atoms, is_result, parse_errors
 from distdesc.structures.source import Structure
 
 Geometry = tuple[list[int] | NDArray[Any], NDArray[np.float64], NDArray[np.float64], Any]
@@ -163,13 +162,15 @@ class FrameFile:
 
     def _record(self, text: str, start: int, stop: int, count: int) -> Structure:
         """Record with the header read by ASE and the columns by the C parser."""
+        from ase.io.extxyz import key_val_str_to_dict, per_config_properties
+
         lines = text.split("\n", 2)
         if len(lines) < 2:
             raise _RefusedError("no header line")
         header = lines[1].strip()
         try:
             info = key_val_str_to_dict(header) if header else {}
-        except PARSE_ERRORS as error:
+        except parse_errors() as error:
             raise _RefusedError(str(error)) from error
         columns = info.pop("Properties", PLAIN_COLUMNS)
         if not isinstance(columns, str) or not _SAFE_COLUMNS.fullmatch(columns):
@@ -238,6 +239,8 @@ def _voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _record_by_ase(text: str) -> Structure:
+    from ase.io.extxyz import read_xyz
+
     columns = _COLUMNS.search(text)
     if columns and not {"pos", "positions"} & set(columns[1].split(":")[::3]):
         # ASE would put all atoms at the origin.
@@ -252,7 +255,7 @@ def _record_by_ase(text: str) -> Structure:
         atoms: Atoms = next(iter(read_xyz(io.StringIO(text), 0)))
     except KeyError as error:
         raise UnreadableError(f"unknown species or key {error}") from error
-    except PARSE_ERRORS as error:
+    except parse_errors() as error:
         short = _short_line(text, announced)
         raise UnreadableError(short or f"{type(error).__name__}: {error}") from error
     return from_atoms(atoms)

@@ -15,7 +15,7 @@ from ase.db.row import AtomsRow
 from distdesc.errors import SourceError
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.index import FileStamp, SourceIndex
-from distdesc.structures.records import PARSE_ERRORS, from_atoms
+from distdesc.structures.records import from_atoms, parse_errors
 from distdesc.structures.source import Progress, Structure, Structures
 
 REPORT_EVERY = 10_000
@@ -184,7 +184,7 @@ def add_row(batch: BatchBuilder, row: AtomsRow | None, name: str) -> None:
         raise SourceError(f"{name} is gone: the database has changed since it was indexed")
     try:
         structure = structure_of(row)
-    except PARSE_ERRORS as error:
+    except parse_errors() as error:
         batch.add_problem(f"{name}: {type(error).__name__}: {error}")
     else:
         batch.add_record(structure)

@@ -26,7 +26,7 @@ from distdesc.errors import CampaignError, SourceError
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.files import check_path, digest_of_file, find_files
 from distdesc.structures.index import FileStamp, SourceIndex
-from distdesc.structures.records import PARSE_ERRORS, from_atoms
+from distdesc.structures.records import from_atoms, parse_errors
 from distdesc.structures.source import Progress, Structures
 
 CACHED_SIZE = 2**25
@@ -36,7 +36,7 @@ FULL = 1e-3
 """How far an occupancy may be from one."""
 
 _READ_ERRORS = (
-    *PARSE_ERRORS, AimsParseError, NoNonEmptyLines, OctopusParseError, SpacegroupError,
+    *parse_errors(), AimsParseError, NoNonEmptyLines, OctopusParseError, SpacegroupError,
     UnableToLocateDelimiter, VersionTooOldError, lzma.LZMAError, struct.error, zlib.error,
 )  # fmt: skip
 

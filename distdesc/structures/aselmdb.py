@@ -20,7 +20,7 @@ from distdesc.structures._rows import Rows, add_row, read_rows, scan_rows
 from distdesc.structures.batches import BatchBuilder
 from distdesc.structures.files import check_path, find_files
 from distdesc.structures.index import FileStamp, SourceIndex
-from distdesc.structures.records import PARSE_ERRORS
+from distdesc.structures.records import parse_errors
 from distdesc.structures.source import Progress, Structures
 
 _N_ATOMS = re.compile(rb'\{"numbers": \{"__ndarray__": \[\[(\d+)\]')
@@ -127,7 +127,7 @@ class LmdbRows(Rows):
             # in its destructor.
             lmdb.open(location, subdir=False, readonly=True, lock=False).close()
             self._database = database(location, use_lock_file=False, readonly=True)
-        except (OSError, lmdb.Error, zlib.error, *PARSE_ERRORS) as error:
+        except parse_errors(lmdb.Error, zlib.error) as error:
             raise SourceError(f"{location} is not an .aselmdb file: {error}") from error
 
     @property
@@ -155,7 +155,7 @@ class LmdbRows(Rows):
                     head = zlib.decompressobj().decompress(data, 200)
                     found = _N_ATOMS.match(head)
                     count = int(found[1]) if found else self._database.get(id=row).natoms
-                except (zlib.error, *PARSE_ERRORS) as error:
+                except parse_errors(zlib.error) as error:
                     count = f"damaged: {error}"
                 yield row, str(xxhash.xxh3_64_hexdigest(data)), count
 
@@ -170,7 +170,7 @@ class LmdbRows(Rows):
                 try:
                     geometry = None if batch.wants_records else _geometry(data)
                     found = self._database.get(id=row) if geometry is None else None
-                except (zlib.error, *PARSE_ERRORS) as error:
+                except parse_errors(zlib.error) as error:
                     batch.add_problem(f"{name}: damaged: {error}")
                     continue
                 if geometry is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,22 +12,34 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.db import connect
-from ase.io import ParseError
-from ase.io.extxyz import write_xyz
-from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
 
 from distdesc.structures.source import Structure
 
-PARSE_ERRORS = (
-    ParseError, UnknownFileTypeError,
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError,
-    RuntimeError, StopIteration, SyntaxError, TypeError, ValueError, Warning,
-)  # fmt: skip
-"""What the parsers of ASE raise on malformed input; there is no common base class."""
-
 _UNCONVERTED = ("energy", "magmom", "free_energy")
+
+
+@functools.cache
+def parse_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """
+    What the parsers of ASE raise on malformed input; there is no common base class.
+
+    Asked for where they are caught, and not before: ``ase.io`` takes long to import, and is not
+    needed where nothing is malformed.
+
+    Parameters
+    ----------
+    *more : type of Exception
+        What else is to be caught.
+    """
+    from ase.io import ParseError
+    from ase.io.formats import UnknownFileTypeError
+
+    return (
+        *more, ParseError, UnknownFileTypeError,
+        ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
+        OSError, RuntimeError, StopIteration, SyntaxError, TypeError, ValueError, Warning,
+    )  # fmt: skip
 
 
 def from_atoms(atoms: Atoms) -> Structure:
@@ -120,6 +133,8 @@ def write_database(path: Path, structures: Iterable[Structure]) -> int:
     int
         Structures written.
     """
+    from ase.db import connect
+
     n = 0
     with connect(path, type="db", use_lock_file=False) as database:
         for structure in structures:
@@ -141,6 +156,8 @@ def write_extxyz(file: TextIO, structure: Structure, arrays: Mapping[str, NDArra
     arrays : mapping of str to ndarray
         Further columns, each of shape (n_atoms, ...).
     """
+    from ase.io.extxyz import write_xyz
+
     atoms = to_atoms(structure)
     for name, values in arrays.items():
         atoms.arrays[name] = np.asarray(values)
