@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,18 @@ def test_every_module_has_its_layer():
     known = {part for layer in LAYERS for part in layer}
     modules = {name_of(f).split("/")[0].removesuffix(".py") for f in FILES}
     assert modules - known == {"__init__", "__main__"}
+
+
+def test_the_page_on_the_architecture_names_modules_that_exist():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    modules = {name_of(f).removesuffix(".py").removesuffix("/__init__") for f in FILES}
+    packages = {module.split("/")[0] for module in modules}
+    named = re.findall(r"`((?:[a-z_]+\.)+\w[\w.]*)`", page)
+    paths = [name for name in named if name.split(".")[0] in packages]
+    assert len(paths) > 60
+    for path in paths:
+        # what begins with a capital is a class of the module, and what follows is of that
+        assert re.split(r"\.[A-Z]", path)[0].replace(".", "/") in modules, path
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -120,4 +120,4 @@ class Neighbourhood:
 
 
 NEIGHBOURHOOD = Neighbourhood()
-"""There is only one."""
+"""The neighbours of any centre; which, the point says."""
