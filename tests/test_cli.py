@@ -14,6 +14,7 @@ from support import call, fail
 
 from distdesc.cli import cli
 from distdesc.cli.errors import exit_on_errors
+from distdesc.engine.executors import EXECUTORS
 from distdesc.errors import (
     CampaignError,
     LastingError,
@@ -126,8 +127,11 @@ def test_tables_are_for_people(store):
     assert "environments: H" in report
     assert "none" in call("verify", store)
     listed = call("list")
-    for word in ("extxyz", "moment_invariants", "fingerprint", "dask"):
+    for word in ("extxyz", "moment_invariants", "fingerprint", *EXECUTORS):
         assert word in listed
+    assert "Dask workers: embedded ones, or a running cluster." in listed
+    assert "`" not in listed, "a mark of a docstring"
+    assert "]_" not in listed
     assert "cutoff" in call("list", "descriptors")
 
 

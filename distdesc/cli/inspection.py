@@ -40,11 +40,13 @@ def list_(kind: str | None, folder: Path) -> None:
     """
     from rich.console import Console
 
+    from distdesc.engine.executors import EXECUTORS
     from distdesc.report.catalogue import catalogue
     from distdesc.report.text import catalogue_table
 
     for name in (kind,) if kind else KINDS:
-        Console().print(catalogue_table(name, catalogue(name, folder), details=kind is not None))
+        entries = catalogue(name, folder, EXECUTORS)
+        Console().print(catalogue_table(name, entries, details=kind is not None))
 
 
 @click.command()

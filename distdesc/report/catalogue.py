@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ class Entry:
     keys: dict[str, str]
 
 
-def catalogue(kind: str, jobs: Path) -> list[Entry]:
+def catalogue(kind: str, jobs: Path, executors: Mapping[str, str]) -> list[Entry]:
     """
     Entries of one kind.
 
@@ -57,23 +59,22 @@ def catalogue(kind: str, jobs: Path) -> list[Entry]:
         ``"jobs"``.
     jobs : pathlib.Path
         Folder of job files.
+    executors : mapping of str to str
+        Registry of executors, which reading a store back has nothing to do with.
     """
     if kind == "jobs":
         return [_job(file) for file in sorted(jobs.glob("*.toml"))]
-    if kind == "executors":
-        return [
-            Entry("dask", "Dask workers: embedded ones, or a running cluster.", {}),
-            Entry("serial", "This process, one shard after the other.", {}),
-        ]
-    return [_entry(kind, name) for name in sorted(REGISTRIES[kind])]
+    table = executors if kind == "executors" else REGISTRIES[kind]
+    return [_entry(table, kind, name) for name in sorted(table)]
 
 
-def _entry(kind: str, name: str) -> Entry:
+def _entry(table: Mapping[str, str], kind: str, name: str) -> Entry:
     try:
-        cls = registry.load(REGISTRIES[kind], kind.removesuffix("s"), name)
+        cls = registry.load(table, kind.removesuffix("s"), name)
     except CampaignError as error:
         return Entry(name, str(error), {})
-    keys = {f.name: _default(f) for f in dataclasses.fields(cls) if f.name not in HAVE_SECTIONS}
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    keys = {f.name: _default(f) for f in fields if f.name not in HAVE_SECTIONS}
     return Entry(name, _first_sentence(cls), keys)
 
 
@@ -86,8 +87,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _first_sentence(cls: type) -> str:
+    """What a class is, without the marks and references of a docstring."""
     paragraph = (inspect.getdoc(cls) or "").split("\n\n")[0]
-    return " ".join(paragraph.split())
+    return " ".join(re.sub(r"`| \[\d+\]_", "", paragraph).split())
 
 
 def _job(file: Path) -> Entry:

@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster, embedded or running elsewhere; the only module that imports Dask."""
+"""Tasks on a Dask cluster, embedded or running elsewhere."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ DASHBOARD_PORT = 8787
 
 class DaskExecutor:
     """
-    See Executor.
+    Dask workers: embedded ones, or a running cluster.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from distdesc.options import Execution
 
 class SerialExecutor:
     """
-    See Executor.
+    This process, one shard after the other.
 
     Parameters
     ----------
