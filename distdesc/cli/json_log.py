@@ -104,6 +104,7 @@ class JsonLog:
             workers=event.workers,
             dashboard=event.dashboard,
             page=event.page,
+            tunnel=event.tunnel,
         )
 
     def _shard(self, receipt: Receipt) -> dict[str, Any]:

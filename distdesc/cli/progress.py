@@ -176,6 +176,8 @@ class ProgressDisplay:
             self.console.print(f"dashboard: {event.dashboard}", soft_wrap=True)
         if event.page:
             self.console.print(f"campaign: {event.page}", soft_wrap=True)
+        if event.tunnel:
+            self.console.print(f"reached by: {event.tunnel}", soft_wrap=True, highlight=False)
         self._tally = event.tally
         self._task = self._bar.add_task(
             "shards", total=event.shards, completed=event.shards_done, rate="starting"

@@ -120,6 +120,8 @@ class RunStarted:
         Address of Dask's dashboard.
     page : str or None
         Address of the page that shows this campaign.
+    tunnel : str or None
+        Command without which these addresses do not lead there from here, if they take one.
     tally : Tally or None
         What is known of the campaign; kept up to date while it runs.
     """
@@ -132,6 +134,7 @@ class RunStarted:
     workers: int
     dashboard: str | None
     page: str | None = None
+    tunnel: str | None = None
     tally: Tally | None = None
 
 

@@ -147,9 +147,9 @@ class Ledger:
         """
         Whether an error of the run as a whole would meet the next run as well.
 
-        The client has just read the input and written to the store. If workers could not from
-        the first, they never will; if that came later, the next run will see what has changed.
+        The client has just read the input and written to the store. Workers that never could do
+        so never will; if they could before, the next run will see what has changed.
         """
         if isinstance(error, (SourceError, StoreError)) or is_denied(error):
-            return not self.gained and not isinstance(error, SourceBusyError)
+            return not self.done and not isinstance(error, SourceBusyError)
         return isinstance(error, (CampaignError, LastingError))

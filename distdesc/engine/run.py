@@ -257,6 +257,7 @@ def _compute(
             workers=executor.workers,
             dashboard=executor.dashboard,
             page=page,
+            tunnel=executor.tunnel,
             tally=ledger.tally,
         )
     )

@@ -12,7 +12,7 @@ from types import TracebackType
 from distributed import Client, get_worker
 from distributed.comm import CommClosedError
 
-from distdesc.monitor.board import PAGE, Board, begin
+from distdesc.monitor.board import Board, begin
 from distdesc.monitor.messages import TOPIC, done_message, over_message, problem_message
 from distdesc.monitor.tally import Tally
 from distdesc.store.receipts import Receipt
@@ -83,17 +83,14 @@ class Follower:
 
     def __init__(self, client: Client, tally: Tally) -> None:
         self.client, self.campaign = client, tally.digest
-        self.page: str | None = None
+        self.shown = False
         try:
             client.register_plugin(Board())
-            shown = client.run_on_scheduler(begin, tally, client.id)
+            self.shown = client.run_on_scheduler(begin, tally, client.id)
         except (ImportError, ValueError, AttributeError, KeyError, CommClosedError) as error:
             # Such as a scheduler without distdesc: the run does not need it.
             log.warning("the scheduler cannot show the campaign: %s", error)
             self.campaign = ""
-        else:
-            if shown:
-                self.page = f"{str(client.dashboard_link).rpartition('/')[0]}/{PAGE}"
 
     def problem(self, kind: str, stage: str, shard: int, reason: str) -> None:
         """

@@ -17,7 +17,7 @@ from distdesc.engine.doctor.local import examine_machine
 from distdesc.engine.doctor.process import process_facts
 from distdesc.engine.doctor.shared import begin_trial, end_trial, read_others, write_own
 from distdesc.engine.executors.certificates import days_left, make_certificates
-from distdesc.engine.executors.examination import examine_cluster, examine_dashboard
+from distdesc.engine.executors.examination import examine_cluster
 from distdesc.engine.executors.security import security_of
 from distdesc.engine.executors.settings import SETTINGS
 
@@ -102,12 +102,6 @@ def test_a_scheduler_without_workers_is_sick():
         found = examine_cluster(cluster.scheduler_address, "", "")
     assert [(f.check, f.state) for f in found] == [("workers", FAULT)]
     assert "distdesc worker" in found[0].advice
-
-
-def test_a_dashboard_that_does_not_answer_is_reached_by_a_tunnel_to_its_machine_and_port():
-    found = examine_dashboard("http://127.0.0.1:9/status")
-    assert found.state == WARNING
-    assert "ssh -L 9:127.0.0.1:9 127.0.0.1, and open http://127.0.0.1:9" in found.advice
 
 
 def test_this_machine_computes_and_the_command_says_so(tmp_path, monkeypatch, capsys):

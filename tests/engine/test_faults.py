@@ -190,7 +190,7 @@ def test_the_ledger_tells_errors_of_the_run_from_those_of_a_shard():
     ids=str,
 )
 def test_what_stops_a_run_says_whether_another_try_may_mend_it(finished, error, at_first, later):
-    ledger = Ledger(limit=0, done=7)
+    ledger = Ledger(limit=0)
     with pytest.raises(RunError) as found:
         ledger.account(Outcome(TASK, error=error), lambda event: None)
     assert found.type is at_first

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.connecting import connect
 from distdesc.engine.executors.executor import Attempt, Outcome
+from distdesc.engine.executors.links import Links, links_of
 from distdesc.engine.executors.performance import PerformanceReport
 from distdesc.engine.executors.security import security_of
 from distdesc.engine.executors.settings import SETTINGS
@@ -31,6 +33,7 @@ from distdesc.engine.executors.starting import (
 from distdesc.engine.executors.trial import Trial, tried
 from distdesc.engine.plan import Task
 from distdesc.errors import RunError
+from distdesc.monitor.board import PAGE
 from distdesc.monitor.reporting import Follower
 from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
@@ -133,14 +136,19 @@ class DaskExecutor:
     @property
     def dashboard(self) -> str | None:
         """See Executor."""
-        return str(self._connected.dashboard_link)
+        return self._links.dashboard or None
+
+    @property
+    def tunnel(self) -> str | None:
+        """See Executor."""
+        return self._links.tunnel or None
 
     def show(self, tally: Tally) -> str | None:
         """See Executor.show."""
         self._follower = Follower(self._connected, tally)
         if self.execution.performance_report:
             self._report = PerformanceReport(self._connected, place(tally.store))
-        return self._follower.page
+        return self._links.page(PAGE) if self._follower.shown else None
 
     def run(
         self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
@@ -250,6 +258,10 @@ class DaskExecutor:
     def _followed(self) -> str:
         """Digest of the campaign that is shown; empty if none is."""
         return "" if self._follower is None else self._follower.campaign
+
+    @cached_property
+    def _links(self) -> Links:
+        return links_of(self._connected)
 
     @property
     def _connected(self) -> Client:

@@ -20,6 +20,7 @@ from distdesc.engine.doctor.shared import begin_trial, end_trial, read_others, w
 from distdesc.engine.executors.certificates import days_left
 from distdesc.engine.executors.connecting import connect
 from distdesc.engine.executors.exposure import is_loopback
+from distdesc.engine.executors.links import Links, links_of, tunnel
 from distdesc.engine.executors.settings import SETTINGS
 
 PAGE_SECONDS = 5.0
@@ -93,7 +94,7 @@ class _Examination:
         found += self._settings()
         if store:
             found += self._store(store, list(facts))
-        return [*found, self._encryption(), examine_dashboard(str(self.client.dashboard_link))]
+        return [*found, self._encryption(), examine_dashboard(links_of(self.client))]
 
     def _of_workers(self, ask: Callable[..., Any], *given: Any, **options: Any) -> dict[str, Any]:
         """Answers by name of the worker; errors are answers too."""
@@ -163,24 +164,30 @@ class _Examination:
         )  # fmt: skip
 
 
-def examine_dashboard(link: str) -> Finding:
+def examine_dashboard(links: Links) -> Finding:
     """
     Whether the dashboard answers, and to whom.
 
     Parameters
     ----------
-    link : str
-        Its address, as Dask tells it: on the scheduler's machine, also if it listens to that alone.
+    links : Links
+        Where it is.
     """
+    link = links.dashboard
+    if not link:
+        return Finding("dashboard", OK, "none was asked for")
+    if links.tunnel:
+        return Finding("dashboard", OK, f"{link}, on its machine alone", f"here: {links.tunnel}")
     try:
         with urlopen(link.replace("/status", "/health"), timeout=PAGE_SECONDS) as page:
             page.read(2)
     except (URLError, OSError, ValueError) as error:
         url = urlsplit(link)
+        host, port = url.hostname or "", url.port or 0
         return Finding(
             "dashboard", WARNING, f"{link} does not answer here: {error}",
-            f"if it listens to its own machine alone: ssh -L {url.port}:127.0.0.1:{url.port} "
-            f"{url.hostname}, and open http://127.0.0.1:{url.port}",
+            f"if a firewall is between: {tunnel(host, port, host)}, and open "
+            f"http://127.0.0.1:{port}{url.path}",
         )  # fmt: skip
     if not is_loopback(link):
         return Finding(

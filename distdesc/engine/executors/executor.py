@@ -94,6 +94,11 @@ class Executor(Protocol):
         """Address of a page that shows the work, if there is one."""
         ...
 
+    @property
+    def tunnel(self) -> str | None:
+        """Command without which that address does not lead there from here, if it takes one."""
+        ...
+
     def show(self, tally: Tally) -> str | None:
         """
         Show a campaign from here on, where people can watch it.

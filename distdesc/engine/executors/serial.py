@@ -57,6 +57,11 @@ class SerialExecutor:
         """See Executor."""
         return None
 
+    @property
+    def tunnel(self) -> str | None:
+        """See Executor."""
+        return None
+
     def show(self, tally: Tally) -> None:
         """See Executor.show."""
 
