@@ -141,7 +141,7 @@ def test_single_precision_is_noticed_unasked():
     assert off.species_ok
 
 
-def test_positions_from_one_fingerprint_and_elements_from_another():
+def test_positions_come_from_one_fingerprint_and_elements_from_another():
     atoms = molecule("CH3CH2OH")
     first, positions, fingerprint = whole(atoms, species="none")
     second, _, with_elements = whole(atoms, order=7, invariants="independent")

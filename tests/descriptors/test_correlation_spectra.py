@@ -152,7 +152,7 @@ def test_one_neighbour_has_only_the_features_of_its_distance():
     assert np.allclose(values[0], values[1], rtol=1e-12, atol=1e-15)
 
 
-def test_known_value_of_three_neighbours():
+def test_three_neighbours_have_the_value_of_the_formula():
     # With sigma 0 the feature of l = 1, 1, 1 of three radial functions is, up to a factor, the
     # determinant of a matrix times the triple product of the directions.
     descriptor = Bispectrum(

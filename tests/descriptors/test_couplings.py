@@ -12,7 +12,7 @@ from distdesc.descriptors.density import solid_harmonics
 TRIPLES = [(1, 1, 2), (1, 2, 2), (2, 3, 4), (3, 3, 3), (5, 7, 6), (12, 11, 10)]
 
 
-def test_known_coefficients():
+def test_coefficients_have_their_tabulated_values():
     assert np.isclose(clebsch_gordan(1, 1, 0)[2, 0, 0], 1 / np.sqrt(3))
     assert np.isclose(clebsch_gordan(1, 1, 1)[2, 1, 2], 1 / np.sqrt(2))
     assert np.isclose(clebsch_gordan(1, 1, 1)[1, 2, 2], -1 / np.sqrt(2))

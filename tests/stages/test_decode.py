@@ -147,7 +147,7 @@ def test_environments_are_decoded_too():
     assert np.take_along_axis(found["numbers"].reshape(3, 2), order, axis=1)[0].tolist() == [1, 1]
 
 
-def test_positions_from_one_fingerprint_and_elements_from_another():
+def test_positions_come_from_one_fingerprint_and_elements_from_another():
     more = replace(MOMENTS, order=7)
     found = decoded(descriptor=more, second=True)
     assert Decode(more, second=True).outputs()[5].attributes["n_features"] == 2 * 319

@@ -100,7 +100,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("formula", BY_HAND)
-def test_a_few_molecules_by_hand(formula):
+def test_nulls_of_a_few_molecules_are_those_counted_by_hand(formula):
     atoms = molecule(formula)
     symmetry = find_symmetry(atoms.positions - atoms.positions.mean(axis=0), atoms.numbers)
     groups = [(symmetry, False), (symmetry.proper(), True)]
