@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,18 @@ def test_a_run_shows_what_it_holds_in_a_few_words(store):
     assert len(shown) < 400 + len(str(store))
     assert "versions" not in shown
     assert "sections" not in repr(Campaign.from_dict(found.plan.campaign))
+
+
+def test_the_examples_of_the_readme_do_what_they_say(store):
+    pytest.importorskip("xarray")
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    blocks = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    for block in blocks:
+        # of a smaller store
+        exec(block.replace("runs/quickstart.zarr", str(store)).replace("1234", "123"), names)
+    assert names["run"].path == store
+    assert len(names["environments"]) == 9, "atoms of ethanol"
 
 
 def test_zarr_dask_and_xarray_give_the_same_rows(store):
