@@ -12,9 +12,9 @@ from scipy.linalg import block_diag
 from distdesc.decode.independent_symmetry import NO_SYMMETRY, fixed_moments
 from distdesc.decode.independent_tensors import (
     Factors,
-    Reached,
-    Stage,
-    Supposed,
+    Known,
+    Problem,
+    Step,
     components,
     first_vector,
     frame,
@@ -25,7 +25,7 @@ from distdesc.decode.independent_tensors import (
 from distdesc.decode.moment_problem import MomentMatrix
 from distdesc.descriptors.density import n_moments, tensors
 from distdesc.descriptors.invariants import ContractionTable, Invariant, Tensor, contraction_table
-from distdesc.descriptors.marchable import last, stage
+from distdesc.descriptors.marchable import last, place_in_march
 from distdesc.descriptors.selection import independent_set
 
 BRANCHES = 100
@@ -80,7 +80,7 @@ class IndependentMarch:
             for k, v in enumerate(invariants)
             if v.right is None and isinstance(v.left, Tensor)
         ]
-        self.stages = tuple(self._make_stages(invariants))
+        self.steps = tuple(self._make_steps(invariants))
 
     def solve(
         self, fingerprint: NDArray[np.float64], group: str, goal: float, cut: float
@@ -103,54 +103,54 @@ class IndependentMarch:
         for feature, place in self._scalars:
             moments[place] = fingerprint[feature]
         found: list[NDArray[np.float64]] = []
-        supposed = Supposed(fingerprint, group, goal, cut)
+        problem = Problem(fingerprint, group, goal, cut)
         open_branches = [(0, moments)]
         for _ in range(BRANCHES * VISITS):
             if not open_branches or len(found) == BRANCHES:
                 break
             k, moments = open_branches.pop()
-            if k == len(self.stages):
+            if k == len(self.steps):
                 found.append(moments)
                 continue
-            further = list(self._further(k, moments, supposed))
+            further = list(self._further(k, moments, problem))
             open_branches += [(k + 1, m) for m in reversed(further)]
         return found
 
     def _further(
-        self, k: int, moments: NDArray[np.float64], supposed: Supposed
+        self, k: int, moments: NDArray[np.float64], problem: Problem
     ) -> Iterator[NDArray[np.float64]]:
         """Moments with one more tensor, in all ways that its equations allow."""
-        at = self.stages[k]
-        basis = fixed_moments(supposed.group, self.order)[at.tensor.l]
+        at = self.steps[k]
+        basis = fixed_moments(problem.group, self.order)[at.tensor.l]
         if k == 0:
-            roots = frame(at, moments, supposed, basis)
+            roots = frame(at, moments, problem, basis)
         elif k == 1:
-            roots = first_vector(at, moments, supposed, basis)
+            roots = first_vector(at, moments, problem, basis)
         else:
-            roots = components(at, moments, supposed, basis)
+            roots = components(at, moments, problem, basis)
         complete = at.tensor.l % 2 == 0 and at.tensor.n + 2 > self.order
         for root in roots:
             extended = moments.copy()
             extended[at.columns] = root
-            if supposed.group != NO_SYMMETRY:
-                extended, off = self._settled(at.reached, extended, supposed)
-                if not off <= supposed.goal:
+            if problem.group != NO_SYMMETRY:
+                extended, off = self._settled(at.known, extended, problem)
+                if not off <= problem.goal:
                     continue
             if not complete or _is_positive(extended, at.tensor.l):
                 yield extended
 
     def _settled(
-        self, reached: Reached, moments: NDArray[np.float64], supposed: Supposed
+        self, known: Known, moments: NDArray[np.float64], problem: Problem
     ) -> tuple[NDArray[np.float64], float]:
         """Moments of a symmetric density fitted to all equations so far, and what is left."""
-        bases = fixed_moments(supposed.group, self.order)
-        free = block_diag(*[bases[l] for l in reached.ls])
-        target = supposed.fingerprint[reached.features]
-        floor = max(FAINT, np.sqrt(supposed.goal)) * moments[0]
-        scale = scales(moments, reached.factors, floor)
+        bases = fixed_moments(problem.group, self.order)
+        free = block_diag(*[bases[l] for l in known.ls])
+        target = problem.fingerprint[known.features]
+        floor = max(FAINT, np.sqrt(problem.goal)) * moments[0]
+        scale = scales(moments, known.factors, floor)
         best, least = moments, np.inf
         for step in range(SETTLING + 1):
-            off = (values(moments, reached.table) - target) * scale
+            off = (values(moments, known.table) - target) * scale
             worst = float(np.max(np.abs(off)))
             if not worst < least:
                 break
@@ -158,31 +158,31 @@ class IndependentMarch:
             best, least = moments, worst
             if least < SETTLED or slow or free.shape[1] == 0:
                 break
-            by_moments = slopes(moments, reached.table)[:, reached.columns]
+            by_moments = slopes(moments, known.table)[:, known.columns]
             equations = by_moments @ free * scale[:, None]
             length = 1 / np.maximum(np.linalg.norm(equations, axis=0), 1e-12)
             move = np.linalg.lstsq(equations * length, -off, rcond=1e-7)[0] * length
             moments = moments.copy()
-            moments[reached.columns] += free @ move
+            moments[known.columns] += free @ move
         return best, least
 
-    def _make_stages(self, invariants: tuple[Invariant, ...]) -> Iterator[Stage]:
+    def _make_steps(self, invariants: tuple[Invariant, ...]) -> Iterator[Step]:
         coupled = [k for k, v in enumerate(invariants) if v.right is not None and not v.is_odd]
         reached: list[int] = []
         columns: list[int] = []
         ls: list[int] = []
-        for tensor in sorted((t for t in self._place if t.l > 0), key=stage):
+        for tensor in sorted((t for t in self._place if t.l > 0), key=place_in_march):
             own = [k for k in coupled if last(invariants[k]) == tensor]
             powers = {k: invariants[k].tensors.count(tensor) for k in own}
             own.sort(key=lambda k: powers[k])
             reached, ls = reached + own, [*ls, tensor.l]
             columns = columns + list(range(self._place[tensor].start, self._place[tensor].stop))
-            yield Stage(
+            yield Step(
                 tensor, self._place[tensor], np.array(own),
                 sum(power == 1 for power in powers.values()),
                 self._table(invariants, own),
                 self._factors(invariants, own, tensor),
-                Reached(
+                Known(
                     np.array(reached), self._table(invariants, reached),
                     self._factors(invariants, reached, None),
                     np.array(columns), tuple(ls),

@@ -20,7 +20,7 @@ Factors = tuple[tuple[tuple[int, int], ...], ...]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Step:
     """
     What determines a tensor, once those before it are known.
 
@@ -38,7 +38,7 @@ class Stage:
         Of these features.
     partners : tuple of tuple of (int, int)
         For each of them, the ranges of the moments of its other tensors.
-    reached : Reached
+    known : Known
         All that is known with this tensor.
     """
 
@@ -48,12 +48,12 @@ class Stage:
     n_linear: int
     table: ContractionTable
     partners: Factors
-    reached: Reached
+    known: Known
 
 
-class Reached(NamedTuple):
+class Known(NamedTuple):
     """
-    All that is known at a stage of the march.
+    All that is known after a step of the march.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Reached(NamedTuple):
     ls: tuple[int, ...]
 
 
-class Supposed(NamedTuple):
+class Problem(NamedTuple):
     """
     What to solve, and how.
 
@@ -99,9 +99,9 @@ class Supposed(NamedTuple):
 
 
 def frame(
-    at: Stage,
+    at: Step,
     moments: NDArray[np.float64],
-    supposed: Supposed,
+    problem: Problem,
     basis: NDArray[np.float64],
 ) -> list[NDArray[np.float64]]:
     """
@@ -109,21 +109,21 @@ def frame(
 
     Parameters
     ----------
-    at : Stage
+    at : Step
         Of the quadrupole.
     moments : ndarray, shape (n_moments,), float64
         Those known so far; zero beyond.
-    supposed : Supposed
+    problem : Problem
         What to solve, and how.
     basis : ndarray, shape (2 * l + 1, n), float64
         Components that the group leaves.
     """
-    square, cube = supposed.fingerprint[at.features]
+    square, cube = problem.fingerprint[at.features]
     radius = np.sqrt(max(0.0, square * np.sqrt(5.0)))
     axial, across = np.eye(5)[2], np.eye(5)[4]  # along z, and along x less along y
     allowed = [np.allclose(basis @ (basis.T @ e), e, atol=1e-9) for e in (axial, across)]
     if not allowed[0]:  # a cubic group has none
-        return [np.zeros(5)] if radius**2 <= supposed.goal * moments[0] ** 2 else []
+        return [np.zeros(5)] if radius**2 <= problem.goal * moments[0] ** 2 else []
     trial = moments.copy()
     trial[at.columns] = radius * axial
     largest = values(trial, at.table)[1]
@@ -132,15 +132,15 @@ def frame(
     if not allowed[1]:
         return [radius * axial * (1 if angle < np.pi / 2 else -1)]
     turns = (
-        [angle] if supposed.group == NO_SYMMETRY else [angle, 2 * np.pi - angle, 2 * np.pi + angle]
+        [angle] if problem.group == NO_SYMMETRY else [angle, 2 * np.pi - angle, 2 * np.pi + angle]
     )
     return [radius * (np.cos(t / 3) * axial + np.sin(t / 3) * across) for t in turns]
 
 
 def first_vector(
-    at: Stage,
+    at: Step,
     moments: NDArray[np.float64],
-    supposed: Supposed,
+    problem: Problem,
     basis: NDArray[np.float64],
 ) -> list[NDArray[np.float64]]:
     """
@@ -148,26 +148,26 @@ def first_vector(
 
     Parameters
     ----------
-    at : Stage
+    at : Step
         Of the first vector.
     moments : ndarray, shape (n_moments,), float64
         Those known so far; zero beyond.
-    supposed : Supposed
+    problem : Problem
         What to solve, and how.
     basis : ndarray, shape (2 * l + 1, n), float64
         Components that the group leaves.
     """
-    target = supposed.fingerprint[at.features]
+    target = problem.fingerprint[at.features]
     if basis.shape[1] == 0:
-        small = np.sqrt(3) * np.max(np.abs(target[0])) <= supposed.goal * moments[0] ** 2
+        small = np.sqrt(3) * np.max(np.abs(target[0])) <= problem.goal * moments[0] ** 2
         return [np.zeros(3)] if small else []
     trial, columns = moments.copy(), []
     for axis in basis.T:
         trial[at.columns] = axis
         columns.append(values(trial, at.table))
-    scale = scales(moments, at.partners, supposed.cut * moments[0])
+    scale = scales(moments, at.partners, problem.cut * moments[0])
     equations = np.stack(columns, axis=1) * scale[:, None]
-    squares = np.linalg.lstsq(equations, target * scale, rcond=supposed.cut)[0]
+    squares = np.linalg.lstsq(equations, target * scale, rcond=problem.cut)[0]
     length = np.sum(np.abs(squares))
     if np.min(squares) < -NEGATIVE * length:
         return []
@@ -175,9 +175,9 @@ def first_vector(
 
 
 def components(
-    at: Stage,
+    at: Step,
     moments: NDArray[np.float64],
-    supposed: Supposed,
+    problem: Problem,
     basis: NDArray[np.float64],
 ) -> list[NDArray[np.float64]]:
     """
@@ -185,31 +185,31 @@ def components(
 
     Parameters
     ----------
-    at : Stage
+    at : Step
         Of any other tensor.
     moments : ndarray, shape (n_moments,), float64
         Those known so far; zero beyond.
-    supposed : Supposed
+    problem : Problem
         What to solve, and how.
     basis : ndarray, shape (2 * l + 1, n), float64
         Components that the group leaves.
     """
-    target, exact = supposed.fingerprint[at.features], supposed.group == NO_SYMMETRY
+    target, exact = problem.fingerprint[at.features], problem.group == NO_SYMMETRY
     solved, free = np.zeros(basis.shape[1]), np.eye(basis.shape[1])
     if at.n_linear and basis.shape[1]:
-        floor = (supposed.cut if exact else np.sqrt(supposed.goal)) * moments[0]
+        floor = (problem.cut if exact else np.sqrt(problem.goal)) * moments[0]
         scale = scales(moments, at.partners, floor)[: at.n_linear]
         equations = slopes(moments, at.table)[: at.n_linear, at.columns] @ basis
         solved, free = _shortest(
-            equations * scale[:, None], target[: at.n_linear] * scale, supposed.cut
+            equations * scale[:, None], target[: at.n_linear] * scale, problem.cut
         )
     if at.n_linear == len(at.features):
         return [basis @ solved]
     square = max(0.0, float(target[at.n_linear]) * np.sqrt(2 * at.tensor.l + 1))
     left = square - float(solved @ solved)
     size = max(square, (1e-3 * float(moments[0])) ** 2)
-    if free.shape[1] == 0 or abs(left) <= supposed.goal * size:
-        fits = abs(left) <= (supposed.goal if exact else 0.3) * size
+    if free.shape[1] == 0 or abs(left) <= problem.goal * size:
+        fits = abs(left) <= (problem.goal if exact else 0.3) * size
         return [basis @ solved] if fits else []
     if exact and free.shape[1] > 1:
         return []

@@ -28,7 +28,7 @@ SQUARE, POWER = 3.0, 1.0
 """Preference for the square, and for other powers, where a linear product does not do."""
 
 
-def stage(tensor: Tensor) -> tuple[bool, int, int]:
+def place_in_march(tensor: Tensor) -> tuple[bool, int, int]:
     """
     Place of a tensor in the march.
 
@@ -52,7 +52,7 @@ def last(invariant: Invariant) -> Tensor:
     invariant : Invariant
         Of one density, of degree two or more.
     """
-    return max(invariant.tensors, key=stage)
+    return max(invariant.tensors, key=place_in_march)
 
 
 def marchable_set(pool: Sequence[Invariant], order: int) -> list[Invariant]:
@@ -82,7 +82,7 @@ def marchable_set(pool: Sequence[Invariant], order: int) -> list[Invariant]:
     chosen = [v for v in everything if v.right is None]
     members = [Tensor(0, n, l) for n, l, _ in tensors(order) if l > 0]
     errors: dict[Tensor, NDArray[np.float64]] = {}  # relative ones, of each sample
-    for tensor in sorted(members, key=stage):
+    for tensor in sorted(members, key=place_in_march):
         candidates = [v for v in everything if v.right is not None and last(v) == tensor]
         gradients = _scaled_gradients(candidates, tensor, points, order)
         noise = np.ones(gradients.shape[:2])
