@@ -16,7 +16,7 @@ from distdesc.singular.sight import Sight, complement
 from distdesc.symmetry.group import Symmetry
 
 NEARLY = (3e-3, 1e-2, 3e-2, 1e-1)
-"""In Å: how far from symmetric an environment may be for a symmetric one to be nearby."""
+"""In Å: how far from symmetric a row may be for a symmetric one to be nearby."""
 
 HOLDS = 0.2
 """What may be left of singular values where they ought to vanish, if the estimate is to hold."""
@@ -28,12 +28,12 @@ HIDDEN = 0.5
 @dataclass(frozen=True)
 class Parent:
     """
-    A more symmetric environment, neighbours that fade left where they are.
+    A more symmetric environment, neighbours that fade left where they are, or structure.
 
     Parameters
     ----------
     core : Point
-        Neighbours that do not fade, exactly symmetric.
+        Neighbours that do not fade, or all atoms, exactly symmetric.
     symmetry : Symmetry
         Of the core.
     tolerance : float
@@ -78,17 +78,25 @@ def parent_of(
     for tolerance in NEARLY if free.shape[1] else ():
         group = symmetry_of(descriptor, core, tolerance)
         there = core.at(group.symmetrised(core.vectors))
-        if len(group.operations) > 1 and _hides(group, there, free):
+        known = np.hstack([group.motions(), trivial_motions(there.vectors, ROTATIONS)])
+        if len(group.operations) > 1 and hides(known, free):
             distance = float(np.linalg.norm(there.vectors - core.vectors))
             return Parent(there, group, tolerance, distance)
     return None
 
 
-def _hides(group: Symmetry, there: Point, free: NDArray[np.float64]) -> bool:
-    """Whether a symmetry hides any of some motions, other than rotations."""
-    known = np.hstack([group.motions(), trivial_motions(there.vectors, ROTATIONS)])
-    hidden = complement(known)
-    sizes = np.linalg.svd(hidden.T @ free, compute_uv=False)
+def hides(known: NDArray[np.float64], free: NDArray[np.float64]) -> bool:
+    """
+    Whether a place hides any of the motions that are seen beside it.
+
+    Parameters
+    ----------
+    known : ndarray, shape (3 n, k), float64
+        Motions that its symmetry lets features see, and trivial ones.
+    free : ndarray, shape (3 n, m), float64
+        Those that are seen beside it; orthonormal.
+    """
+    sizes = np.linalg.svd(complement(known).T @ free, compute_uv=False)
     return bool(np.any(sizes > HIDDEN))
 
 

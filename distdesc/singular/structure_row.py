@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.classify import symmetry_of
+from distdesc.singular.classify_structure import classify_structure
 from distdesc.singular.distance import Estimate
-from distdesc.singular.ladder import weights_of
 from distdesc.singular.look import Look, unseen
-from distdesc.singular.parent import NEARLY
+from distdesc.singular.parent import NEARLY, Parent, distance_with, hides
 from distdesc.singular.point import Point
-from distdesc.singular.reasons import (
-    COINCIDE,
-    Classification,
-    Kind,
-    Trial,
-    ladder_tests,
-    sort_nulls,
-)
 from distdesc.singular.sight import Sight, complement, focused
-from distdesc.singular.tuples import pooled_class_rows
 from distdesc.singular.whole import Whole, symmetrised_in
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
@@ -168,18 +157,41 @@ class StructureRow:
 
     def parent(self, here: Look) -> tuple[Look, float] | None:
         """See Row.parent."""
+        visible = here.within.motions(here.point.vectors.ravel())
+        found = self.place(here.point, here.symmetry, visible)
+        if found is None:
+            return None
+        return self.look(here.point, found.symmetry, found.tolerance), found.distance
+
+    def place(
+        self, point: Point, symmetry: Symmetry, visible: NDArray[np.float64]
+    ) -> Parent | None:
+        """
+        Find the nearest structure whose symmetry hides motions that are seen here.
+
+        Parameters
+        ----------
+        point : Point
+            The structure, exactly as symmetric as it is nearly.
+        symmetry : Symmetry
+            Of the structure.
+        visible : ndarray, shape (3 n, v), float64
+            See `visible`.
+        """
         for tolerance in NEARLY:
-            group = self.symmetry(here.point, tolerance)
-            if len(group.operations) > len(here.symmetry.operations):
-                there = self.look(here.point, group, tolerance)
-                if Kind.SYMMETRY in there.found.motions:
-                    distance = np.linalg.norm(there.point.vectors - here.point.vectors)
-                    return there, float(distance)
+            group = self.symmetry(point, tolerance)
+            if len(group.operations) <= len(symmetry.operations):
+                continue
+            there = self.symmetrised(point, group)
+            trivial = self.subject.trivial(there.vectors.ravel())
+            if hides(np.hstack([self.visible(there, tolerance), trivial]), visible):
+                distance = float(np.linalg.norm(there.vectors - point.vectors))
+                return Parent(there, group, tolerance, distance)
         return None
 
     def distance(self, here: Look, guess: Estimate, parent: float) -> float:
-        """See Row.distance: of features of all atoms the linear model tells enough."""
-        return guess.distance
+        """See Row.distance."""
+        return distance_with(here.free, guess, parent)
 
     def look(self, point: Point, symmetry: Symmetry, tolerance: float) -> Look:
         """See Row.look."""
@@ -188,7 +200,9 @@ class StructureRow:
         seen = whole.singular(point.vectors.ravel())
         visible = self.visible(point, tolerance)
         nulls = seen.motions[:, seen.ratios <= seen.null]
-        found = self._sorted(point, nulls, visible)
+        found = classify_structure(
+            self.descriptor, self.subject, point, nulls, visible, self.lasting(point)
+        )
         return Look(point, symmetry, seen, found, *self.sights(point, visible, symmetry))
 
     def sights(
@@ -245,39 +259,6 @@ class StructureRow:
         groups = [_none(int(n), "") for n in np.diff(ends)]
         trivial = self.subject.trivial(point.vectors.ravel())
         return visible_motions(inner, "stack", symmetries=groups, trivial=trivial)
-
-    def _sorted(
-        self, point: Point, nulls: NDArray[np.float64], visible: NDArray[np.float64]
-    ) -> Classification:
-        """Null motions by what makes them null."""
-        if not nulls.shape[1]:
-            return Classification({}, "")
-        subject, descriptor = self.subject, self.descriptor
-
-        def _trials(seen_from: float) -> Iterator[Trial]:
-            slopes = (
-                lambda other: subject.jacobian(focused(other, point), point),
-                lambda order: self._complete(point, order),
-            )
-            return ladder_tests(descriptor, point, slopes, seen_from)
-
-        own = subject.jacobian(descriptor, point)
-        return sort_nulls(nulls, visible, self.lasting(point), own, _trials)
-
-    def _complete(self, point: Point, order: int) -> NDArray[np.float64] | None:
-        """Derivatives of all that correlations of an order can tell; None if that is too much."""
-        near = self.subject.environments(point, self.descriptor.cutoff)
-        weights = weights_of(self.descriptor, Point(near.vectors, near.numbers))
-        if weights is not None:
-            if weights.shape[1] > 1:
-                return None
-            weights = weights[:, 0]
-        stacked, odd = self.subject.features == "stack", self.descriptor.parity_odd
-        try:
-            rows = pooled_class_rows(near, order, stacked, odd, weights, COINCIDE)
-        except CampaignError:  # too many tuples
-            return None
-        return rows.T
 
 
 def _none(n: int, name: str) -> Symmetry:

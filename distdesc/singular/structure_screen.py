@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.analysis import Options, analyse_row
-from distdesc.singular.distance import estimate
+from distdesc.singular.distance import Estimate, estimate
+from distdesc.singular.parent import distance_with
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Kind
 from distdesc.singular.screened import FADED, Screened, smallest_beyond
@@ -41,6 +42,11 @@ class _Found:
     def free(self) -> Sight:
         """What is seen of motions that neither symmetry nor the cutoff hides."""
         return self.row.sights(self.exact, self.visible, self.symmetry)[1]
+
+    def distance(self, guess: Estimate) -> float:
+        """Estimated distance to a singular point, in Å, from that of the linear model."""
+        place = self.row.place(self.exact, self.symmetry, self.visible)
+        return distance_with(self.free(), guess, np.inf if place is None else place.distance)
 
 
 def screen_structures(
@@ -120,6 +126,7 @@ def _estimated(
     smallest, (little, zero) = np.min(guess.singular.values, initial=np.inf), limits
     if smallest > little:
         return Kind.CUTOFF, np.nan
-    if guess.distance <= near or smallest <= zero:
-        return None, guess.distance
-    return (Kind.CUTOFF if least < FADED * smallest else otherwise), guess.distance
+    best = found.distance(guess)
+    if min(best, guess.distance) <= near or smallest <= zero:
+        return None, best
+    return (Kind.CUTOFF if least < FADED * smallest else otherwise), best

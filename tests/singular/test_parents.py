@@ -67,6 +67,29 @@ def test_a_shell_that_the_cutoff_cuts_does_not_hide_the_symmetric_place():
         assert len(held) >= 6
 
 
+@pytest.mark.parametrize("amplitude", [0.01, 0.03])
+def test_the_estimate_of_a_whole_crystal_out_of_place_is_that_of_the_point_found(amplitude):
+    descriptor, batch = rattled("Si", amplitude)
+    found = screen_structures(descriptor, batch, "sum", Options(), closely=True)
+    assert found.flagged.all()
+    analysis = found.analyses[0]
+    assert 0.9 < found.estimates[0] / analysis.distance < 2
+    assert analysis.estimate == pytest.approx(found.estimates[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("amplitude", [0.003, 0.03])
+def test_the_estimate_of_a_whole_molecule_out_of_place_is_that_of_the_point_found(amplitude):
+    atoms = molecule("C2H6")
+    atoms.positions += amplitude * np.random.default_rng(1).normal(size=atoms.positions.shape)
+    descriptor = PowerSpectrum(cutoff=4.0, elements=("C", "H"), n_max=4, l_max=4)
+    found = screen_structures(
+        descriptor, batch_of([atoms]), "sum", Options(flag_distance=0.05), closely=True
+    )
+    analysis = found.analyses[0]
+    assert analysis.kind is Kind.SYMMETRY
+    assert found.estimates[0] == pytest.approx(analysis.distance, rel=1e-3)
+
+
 @pytest.mark.parametrize("family", [merged_on_axis, folded_at_mirror])
 def test_a_symmetric_place_farther_off_does_not_replace_an_estimate_that_holds(family):
     rng = np.random.default_rng(3)
