@@ -6,7 +6,7 @@ from functools import partial
 
 from distdesc.campaign import Campaign
 from distdesc.engine.child_process import Bounds
-from distdesc.engine.executors.executor import Attempt
+from distdesc.engine.executors.executor import TaskFunction
 from distdesc.engine.isolation import run_isolated
 from distdesc.engine.sketching import sketch_part
 from distdesc.engine.task import run_task
@@ -35,12 +35,12 @@ class Tries:
         self.isolation = campaign.execution.isolation
         self.bounds = Bounds(int(SHARE * memory), campaign.limits.structure_seconds)
 
-    def of_shards(self) -> tuple[Attempt, Attempt | None]:
+    def of_shards(self) -> tuple[TaskFunction, TaskFunction | None]:
         """Attempt of a shard, and the one that follows when it killed its worker."""
         attempt = partial(run_task, self.path, self.digest, versions(), memory=self.bounds.memory)
         return self._pair(attempt, None)
 
-    def of_parts(self, number: int, basis: str) -> tuple[Attempt, Attempt | None]:
+    def of_parts(self, number: int, basis: str) -> tuple[TaskFunction, TaskFunction | None]:
         """
         Attempt of a part of a pass of the fit, and the one that follows.
 
@@ -55,8 +55,8 @@ class Tries:
         return self._pair(attempt, (number, basis))
 
     def _pair(
-        self, attempt: Attempt, fit: tuple[int, str] | None
-    ) -> tuple[Attempt, Attempt | None]:
+        self, attempt: TaskFunction, fit: tuple[int, str] | None
+    ) -> tuple[TaskFunction, TaskFunction | None]:
         isolated = partial(run_isolated, self.path, self.digest, versions(), self.bounds, fit)
         if self.isolation == "always":
             return isolated, isolated

@@ -19,7 +19,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
 
 from distdesc.engine.executors.connecting import connect
-from distdesc.engine.executors.executor import Attempt, Outcome
+from distdesc.engine.executors.executor import Outcome, TaskFunction
 from distdesc.engine.executors.links import Links, links_of
 from distdesc.engine.executors.performance import PerformanceReport
 from distdesc.engine.executors.security import security_of
@@ -151,7 +151,7 @@ class DaskExecutor:
         return self._links.page(PAGE) if self._follower.shown else None
 
     def run(
-        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+        self, attempt: TaskFunction, tasks: Iterable[Task], rescue: TaskFunction | None = None
     ) -> Iterator[Outcome]:
         """See Executor.run."""
         waiting: dict[Future, Trial] = {}
@@ -215,7 +215,7 @@ class DaskExecutor:
         done.add(future)
 
     def _again(
-        self, trial: Trial, error: BaseException | None, rescue: Attempt | None
+        self, trial: Trial, error: BaseException | None, rescue: TaskFunction | None
     ) -> Trial | None:
         """Trial that follows one that killed its worker; None if none does."""
         if rescue is None or not isinstance(error, KilledWorker | MemoryError):

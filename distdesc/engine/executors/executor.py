@@ -13,8 +13,8 @@ from distdesc.monitor.tally import Tally
 from distdesc.options import Execution
 from distdesc.store.receipts import Receipt
 
-Attempt = Callable[[Task], Receipt]
-"""One attempt of a task; picklable."""
+TaskFunction = Callable[[Task], Receipt]
+"""Makes one attempt of a task; picklable."""
 
 
 FINAL = (CampaignError, RunError, StoreError)
@@ -116,7 +116,7 @@ class Executor(Protocol):
         ...
 
     def run(
-        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+        self, attempt: TaskFunction, tasks: Iterable[Task], rescue: TaskFunction | None = None
     ) -> Iterator[Outcome]:
         """
         Outcomes of all tasks, as they come.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from distdesc.engine.executors.executor import FINAL, Attempt, CrashError, Outcome
+from distdesc.engine.executors.executor import FINAL, CrashError, Outcome, TaskFunction
 from distdesc.engine.plan import Task
 from distdesc.errors import DistdescError
 from distdesc.monitor.tally import Tally
@@ -15,7 +15,7 @@ from distdesc.options import Execution
 
 class SerialExecutor:
     """
-    This process, one shard after the other.
+    One shard after the other, in the process of the command.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ class SerialExecutor:
         """See Executor.show."""
 
     def run(
-        self, attempt: Attempt, tasks: Iterable[Task], rescue: Attempt | None = None
+        self, attempt: TaskFunction, tasks: Iterable[Task], rescue: TaskFunction | None = None
     ) -> Iterator[Outcome]:
         """See Executor.run."""
         for task in tasks:
             yield self._outcome(attempt, task)
 
-    def _outcome(self, attempt: Attempt, task: Task) -> Outcome:
+    def _outcome(self, attempt: TaskFunction, task: Task) -> Outcome:
         last: BaseException | None = None
         for _ in range(self.attempts):
             try:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from distributed import get_worker
 
-from distdesc.engine.executors.executor import FINAL, Attempt, CrashError
+from distdesc.engine.executors.executor import FINAL, CrashError, TaskFunction
 from distdesc.engine.plan import Task
 from distdesc.monitor.reporting import Telling
 from distdesc.store.receipts import Receipt
@@ -21,7 +21,7 @@ class Trial:
     """A task under way: with which attempt, why, and how many workers it lost since."""
 
     task: Task
-    attempt: Attempt
+    attempt: TaskFunction
     crash: str = ""
     lost: int = 0
 
@@ -31,13 +31,15 @@ class Trial:
         return f"-alone-{self.lost}" if self.crash else ""
 
 
-def tried(attempt: Attempt, task: Task, seconds: float, campaign: str) -> Receipt | BaseException:
+def tried(
+    attempt: TaskFunction, task: Task, seconds: float, campaign: str
+) -> Receipt | BaseException:
     """
     One attempt, on a worker; errors that another attempt would only hide are given back.
 
     Parameters
     ----------
-    attempt : Attempt
+    attempt : TaskFunction
         What is tried.
     task : Task
         With this.
