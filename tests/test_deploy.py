@@ -318,6 +318,37 @@ def test_a_part_of_an_array_that_is_told_to_end_goes_back_into_the_queue_if_that
     assert (requeued.read_text() if requeued.exists() else "") == ("requeue 7_3\n" if again else "")
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "run", "code", "given_up"),
+    [(0, 6, 5, 5, True), (0, 255, 6, 6, False), (0, 5, 0, 0, False), (6, 0, 0, 6, False)],
+)
+def test_hosts_whose_workers_would_fail_again_are_given_up_and_exit_codes_passed_on(
+    tmp_path, scheduler, worker, run, code, given_up
+):
+    commands = Commands(tmp_path)
+    listens = "while :; do case $1 in --scheduler-file) echo >$2 x; break ;; esac; shift; done"
+    commands.add(
+        "distdesc",
+        "case $1 in",
+        "certs) mkdir $2 ;;",
+        f"scheduler) [ {scheduler} = 0 ] || exit {scheduler}",
+        f"    {listens}; trap 'exit 0' TERM; while :; do /bin/sleep 0.01; done ;;",
+        f"run) until [ -e {tmp_path}/tried ]; do /bin/sleep 0.01; done; exit {run} ;;",
+        "esac",
+    )
+    commands.add("ssh", f"echo once >>{tmp_path}/tried", f"exit {worker}")
+    commands.add("sleep", "exec /bin/sleep 0.05")
+    (tmp_path / "hosts.txt").write_text("node1 1\n")
+    done = subprocess.run(
+        [DEPLOY / "ssh" / "run.sh", tmp_path / "hosts.txt", "job.toml"],
+        env=commands.environment(RUN=f"{tmp_path}/run", HOST="127.0.0.1", SSH="ssh"),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    log = tmp_path / "run" / "node1.log"
+    assert ("node1: given up" in log.read_text() if log.exists() else False) == given_up
+
+
 def functions_of_memory(script: Path) -> str:
     """Functions of a script of Slurm that say how much memory a worker has."""
     found = re.findall(r"(?ms)^(?:memory|here)\(\) \{.*?^\}\n", script.read_text())

@@ -23,7 +23,7 @@ from distdesc.engine.executors.deployment import SchedulerOptions, WorkerOptions
 from distdesc.engine.executors.exposure import is_loopback
 from distdesc.engine.executors.security import security_of
 from distdesc.engine.run import run
-from distdesc.errors import CampaignError, RunError
+from distdesc.errors import CampaignError, LastingError
 
 # Of Dask and its dependencies at shutdown; ours are errors everywhere else.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -154,7 +154,7 @@ def test_a_cluster_with_tls_computes_the_same_and_lets_no_one_in_without(
     stranger = start("worker", file, "--workers", 1, "--tls", others)
     bare = start("worker", file, "--workers", 1)
     for other in (others, ""):
-        with pytest.raises((RunError, CampaignError), match=r"certificate|give --tls DIR"):
+        with pytest.raises((LastingError, CampaignError), match=r"certificate|give --tls DIR"):
             run(make("b.zarr", execution__executor="dask", execution__scheduler=str(file),
                      execution__tls=str(other)))  # fmt: skip
     address = json.loads(file.read_text())["address"].replace("tls", "tcp")
