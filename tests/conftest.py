@@ -23,6 +23,9 @@ MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30
 """Bytes that must be free in memory for what tests write."""
 
+MANY = 1000
+"""Tests, for which it is worth while to compile beforehand."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take what tests write to memory, where disks need not be waited for, and cores in turns."""
@@ -31,6 +34,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", default=None):
         # Of the processes beside each other, started after this, each has a core.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Compile kernels once: each of the processes beside each other compiles its share of them.
+
+    None begins with its tests before all have collected theirs, and so none does a share twice.
+    """
+    process = getattr(config, "workerinput", None)
+    if process is not None and len(items) > MANY:
+        from kernels import compile_share
+
+        compile_share(int(process["workerid"].removeprefix("gw")), process["workercount"])
 
 
 def pytest_report_header() -> str:
