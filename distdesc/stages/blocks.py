@@ -53,6 +53,38 @@ def descriptors_with_blocks() -> list[str]:
     return found
 
 
+def check_blocks(descriptor: Descriptor, per: str, reduced: bool) -> None:
+    """
+    Refuse to store blocks where there are none.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        Whose fingerprints are stored.
+    per : str
+        What a row is.
+    reduced : bool
+        Whether fingerprints are reduced before they are stored.
+
+    Raises
+    ------
+    CampaignError
+        If the descriptor has no blocks, or rows are not plain fingerprints of environments.
+    """
+    if not has_blocks(descriptor):
+        raise CampaignError(
+            f'layout "sparse" needs a [descriptor] with blocks by species, one of: '
+            f"{', '.join(descriptors_with_blocks())}; got {type(descriptor).__name__}"
+        )
+    if per != "environment":
+        raise CampaignError(f'layout "sparse" needs per = "environment", got "{per}"')
+    if reduced:
+        raise CampaignError(
+            'layout must be "dense" with a [reduction], whose components mix all blocks, '
+            'got "sparse"'
+        )
+
+
 def block_specs(
     descriptor: BlockDescriptor, dtype: str, expected: float, features: dict[str, list[str]]
 ) -> tuple[ArraySpec, ...]:

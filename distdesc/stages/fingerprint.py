@@ -20,8 +20,8 @@ from distdesc.stages import pooling
 from distdesc.stages.blocks import (
     BlockRows,
     block_specs,
+    check_blocks,
     count_blocks,
-    descriptors_with_blocks,
     has_blocks,
 )
 from distdesc.stages.pooling import EnvironmentRows, PooledRows, Rows
@@ -114,23 +114,9 @@ class Fingerprint:
                 "elements, got none"
             )
         if self.layout == "sparse":
-            self._check_sparse()
+            check_blocks(self.descriptor, self.per, self.reduction is not None)
         if self.per == "whole":
             check_whole(self._ball, self.descriptor, self.reduction is not None)
-
-    def _check_sparse(self) -> None:
-        if not has_blocks(self.descriptor):
-            raise CampaignError(
-                f'layout "sparse" needs a [descriptor] with blocks by species, one of: '
-                f"{', '.join(descriptors_with_blocks())}; got {type(self.descriptor).__name__}"
-            )
-        if self.per != "environment":
-            raise CampaignError(f'layout "sparse" needs per = "environment", got "{self.per}"')
-        if self.reduction is not None:
-            raise CampaignError(
-                'layout must be "dense" with a [reduction], whose components mix all blocks, '
-                'got "sparse"'
-            )
 
     @property
     def row_kind(self) -> RowKind:
@@ -178,20 +164,7 @@ class Fingerprint:
             return values, number
         if self.per == "whole":
             return values, RADIUS
-        count = ArraySpec("n_centres", "<i4", description="Environments pooled in each structure.")
-        return values, count, *self._composition()
-
-    def _composition(self) -> tuple[ArraySpec, ...]:
-        pooled = self._pooled_numbers
-        if not pooled:
-            return ()
-        return (
-            ArraySpec(
-                "composition", "<i4", (len(pooled),), ("element",),
-                description="Environments pooled in each sum: centres of each element.",
-                attributes={"elements": [symbol_of(z) for z in pooled]},
-            ),
-        )  # fmt: skip
+        return values, *pooling.pooled_specs(self._pooled_numbers)
 
     @property
     def _ball(self) -> Ball:

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.elements import symbol_of
 from distdesc.errors import StructureError
+from distdesc.schema import ArraySpec
 from distdesc.stages import _pool_kernels
 from distdesc.structures.environment import Environments
 from distdesc.structures.source import Structures
@@ -136,6 +138,26 @@ class PooledRows:
         with np.errstate(over="ignore"):
             found = {"fingerprint": rows.astype(self.dtype, copy=False), "n_centres": n_centres}
         return {**found, "composition": self.counts} if self.elements else found
+
+
+def pooled_specs(elements: tuple[int, ...]) -> tuple[ArraySpec, ...]:
+    """
+    Arrays beside the fingerprints of `PooledRows`.
+
+    Parameters
+    ----------
+    elements : tuple of int
+        Atomic numbers that have a sum each, if any.
+    """
+    count = ArraySpec("n_centres", "<i4", description="Environments pooled in each structure.")
+    if not elements:
+        return (count,)
+    composition = ArraySpec(
+        "composition", "<i4", (len(elements),), ("element",),
+        description="Environments pooled in each sum: centres of each element.",
+        attributes={"elements": [symbol_of(z) for z in elements]},
+    )  # fmt: skip
+    return count, composition
 
 
 def refuse_centres(centres: NDArray[np.int64], batch: Structures) -> None:
