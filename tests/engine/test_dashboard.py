@@ -50,7 +50,7 @@ class Visitor:
 
     def look(self) -> None:
         # Workers tell the scheduler themselves: their word may come after the client's.
-        for _ in range(100):
+        for _ in range(1200):
             self.facts = json.loads(fetch(f"{self.root}/campaign.json"))
             if self.facts["shards"]["done"] >= self.looks_after:
                 break

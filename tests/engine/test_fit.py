@@ -160,7 +160,7 @@ def test_workers_give_the_bytes_of_the_serial_fit_whatever_stops_them(make, redu
         for f in (campaign.path / "run" / "receipts").rglob("*.json")
     }
     assert os.getpid() not in workers
-    run(campaign)
+    run(make(execution__executor="dask", execution__workers=1, **PCA))
     assert len(seen) == 4
     assert contents(campaign.path) == contents(reduced)
 

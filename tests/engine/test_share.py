@@ -65,7 +65,7 @@ def test_shares_may_begin_a_store_together_also_from_packed_text(make, molecules
         subprocess.Popen([*command, f"{k}/3"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for k in (1, 2, 3)
     ]
-    said = [client.communicate(timeout=120)[0].decode() for client in clients]
+    said = [client.communicate(timeout=200)[0].decode() for client in clients]
     assert [client.returncode for client in clients] == [0, 0, 0], said
     alone = make("alone.zarr", source__path=str(packed))
     run(alone)

@@ -196,12 +196,12 @@ def start(job, *options: str) -> subprocess.Popen:
 
 
 def wait_for(shards: int, store: ObjectPath, process: subprocess.Popen) -> None:
-    for _ in range(600):
+    for _ in range(1800):
         if len(done_shards(store, "fingerprint")) >= shards:
             return
         assert process.poll() is None, process.stderr.read().decode()
         time.sleep(0.1)
-    raise AssertionError("nothing was done in a minute")
+    raise AssertionError("nothing was done in three minutes")
 
 
 @pytest.mark.cluster
@@ -215,7 +215,7 @@ def test_workers_and_clients_can_be_killed(bucket, make, finished, fetched, serv
     try:
         wait_for(1, bucket, process)
         second = start(job)
-        said = second.communicate(timeout=60)[1].decode()
+        said = second.communicate(timeout=200)[1].decode()
         assert second.returncode == 4, said
         assert "worked on by another client" in said
         children = psutil.Process(process.pid).children(recursive=True)
