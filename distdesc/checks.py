@@ -25,3 +25,23 @@ def check_count(name: str, value: object, least: int = 0) -> None:
     """
     if type(value) is not int or value < least:
         raise CampaignError(f"{name} must be a whole number >= {least}, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """
+    Refuse what is neither true nor false.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value : object
+        Its value.
+
+    Raises
+    ------
+    CampaignError
+        If it is not accepted.
+    """
+    if not isinstance(value, bool):
+        raise CampaignError(f"{name} must be true or false, got {value!r}")

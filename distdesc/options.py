@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distdesc.checks import check_count
 from distdesc.errors import CampaignError
 from distdesc.place import place
 
@@ -37,10 +38,8 @@ class StoreOptions:
 
     def __post_init__(self) -> None:
         place(self.path)
-        for name in ("shard_rows", "chunk_rows"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
-                raise CampaignError(f"{name} must be a whole number >= 0, got {value!r}")
+        check_count("shard_rows", self.shard_rows)
+        check_count("chunk_rows", self.chunk_rows)
         if self.chunk_rows and self.shard_rows % self.chunk_rows:
             raise CampaignError(
                 f"shard_rows must be a multiple of chunk_rows, "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors import _correlation_kernels
 from distdesc.descriptors.correlations import correlation_table, feature_labels, n_correlations
 from distdesc.descriptors.expansion import DensityExpansion
@@ -35,8 +36,7 @@ class CorrelationSpectrum(DensityExpansion, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.parity_odd, bool):
-            raise CampaignError(f"parity_odd must be true or false, got {self.parity_odd}")
+        check_flag("parity_odd", self.parity_odd)
         n_channels = len(self.channels)
         if n_correlations(*self._arguments, MOST_FEATURES) > MOST_FEATURES:
             raise CampaignError(

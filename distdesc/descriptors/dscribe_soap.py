@@ -10,8 +10,8 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors.peer import (
-    check_flag,
     check_length,
     check_sizes,
     cluster,

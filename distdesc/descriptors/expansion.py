@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors import _expansion_kernels
 from distdesc.descriptors._lanes_kernels import SHORT
 from distdesc.descriptors.cutoff import CUTOFF_FUNCTIONS, Window
@@ -115,8 +116,7 @@ class DensityExpansion:
             raise CampaignError(
                 f'basis_radius must be 0 for radial "{self.radial}", got {self.basis_radius}'
             )
-        if not isinstance(self.include_centre, bool):
-            raise CampaignError(f"include_centre must be true or false, got {self.include_centre}")
+        check_flag("include_centre", self.include_centre)
         _prepared(self._key)
 
     @property

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors.cutoff import Window
 from distdesc.descriptors.peer import (
-    check_flag,
     check_length,
     check_sizes,
     cluster,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.cutoff import SINE, ShiftedCosine
 from distdesc.descriptors.density import harmonic_recurrence, n_moments, tensors
@@ -89,9 +90,8 @@ class MomentInvariants:
             raise CampaignError(
                 f'invariants must be one of {", ".join(SETS)}, got "{self.invariants}"'
             )
-        for name in ("parity_odd", "include_centre"):
-            if not isinstance(getattr(self, name), bool):
-                raise CampaignError(f"{name} must be true or false, got {getattr(self, name)}")
+        check_flag("parity_odd", self.parity_odd)
+        check_flag("include_centre", self.include_centre)
         least = {1: 4, 2: 2}.get(len(species.channels), 1)
         if self.parity_odd and self.order < least:
             raise CampaignError(

@@ -85,26 +85,6 @@ def check_length(name: str, value: float, above: float = 0.0) -> None:
         raise CampaignError(f"{name} must be a number of Å above {above:g}, got {value!r}")
 
 
-def check_flag(name: str, value: bool) -> None:
-    """
-    Refuse what is neither true nor false.
-
-    Parameters
-    ----------
-    name : str
-        Of the parameter.
-    value : bool
-        Its value.
-
-    Raises
-    ------
-    CampaignError
-        If it is not accepted.
-    """
-    if not isinstance(value, bool):
-        raise CampaignError(f"{name} must be true or false, got {value!r}")
-
-
 def numbers_of(elements: tuple[str, ...]) -> tuple[int, ...]:
     """
     Atomic numbers of elements that have a density each, sorted.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_count
 from distdesc.errors import CampaignError
 from distdesc.reduction.algebra import decompose, multiply, orthonormalise
-from distdesc.reduction.checks import check_whole
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.sketch import Sketch
 
@@ -55,11 +55,11 @@ class PrincipalComponents:
     whiten: bool = False
 
     def __post_init__(self) -> None:
-        check_whole("n_components", self.n_components, 1)
-        check_whole("sample", self.sample, 0)
-        check_whole("oversampling", self.oversampling, 0)
-        check_whole("power_iterations", self.power_iterations, 0)
-        check_whole("seed", self.seed, 0)
+        check_count("n_components", self.n_components, 1)
+        check_count("sample", self.sample, 0)
+        check_count("oversampling", self.oversampling, 0)
+        check_count("power_iterations", self.power_iterations, 0)
+        check_count("seed", self.seed, 0)
         if 0 < self.sample <= self.n_components:
             raise CampaignError(
                 f"sample must be 0 (all environments) or more than n_components "

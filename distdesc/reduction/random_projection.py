@@ -8,8 +8,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_count
 from distdesc.errors import CampaignError
-from distdesc.reduction.checks import check_whole
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.sketch import Sketch
 
@@ -46,8 +46,8 @@ class RandomProjection:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("n_components", self.n_components, 1)
-        check_whole("seed", self.seed, 0)
+        check_count("n_components", self.n_components, 1)
+        check_count("seed", self.seed, 0)
         number = isinstance(self.density, int | float) and not isinstance(self.density, bool)
         if not number or not 0 < self.density <= 1:
             raise CampaignError(f"density must be above 0 and up to 1, got {self.density!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_count
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds
@@ -79,10 +80,8 @@ class Options:
             raise CampaignError(
                 f"null must be above 0 and below flag_ratio ({self.flag_ratio:g}), got {self.null}"
             )
-        for name in ("kicks", "seed"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 0:
-                raise CampaignError(f"{name} must be a whole number >= 0, got {value!r}")
+        check_count("kicks", self.kicks)
+        check_count("seed", self.seed)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_count
 from distdesc.errors import CampaignError
 
 ROOM = 0.8
@@ -50,8 +51,7 @@ class Bounds:
             raise CampaignError(f"core must be >= 0 Å, got {self.core}")
         if not 0 < self.rim <= 1:
             raise CampaignError(f"rim must be above 0 and at most 1, got {self.rim}")
-        if type(self.iterations) is not int or self.iterations < 1:
-            raise CampaignError(f"iterations must be a whole number >= 1, got {self.iterations}")
+        check_count("iterations", self.iterations, least=1)
 
     def limits(self, start: NDArray[np.float64], cutoff: float) -> Limits:
         """

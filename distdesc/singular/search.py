@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_flag
 from distdesc.descriptors.descriptor import Descriptor
-from distdesc.errors import CampaignError
 from distdesc.singular.analysis import Analysis, Options, analyse
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.point import Point
@@ -46,8 +46,7 @@ class Search:
     pairs: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pairs, bool):
-            raise CampaignError(f"pairs must be true or false, got {self.pairs!r}")
+        check_flag("pairs", self.pairs)
         self.options(0)
 
     def options(self, seed: int) -> Options:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distdesc.checks import check_count
+from distdesc.checks import check_count, check_flag
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
@@ -70,8 +70,7 @@ class SensitivityScan:
     def __post_init__(self) -> None:
         if not isinstance(self.vary, dict):
             raise CampaignError(f"vary must be a table of lists, got {self.vary!r}")
-        if not isinstance(self.grid, bool):
-            raise CampaignError(f"grid must be true or false, got {self.grid!r}")
+        check_flag("grid", self.grid)
         number = isinstance(self.share, int | float) and not isinstance(self.share, bool)
         if not number or not 0 < self.share <= 1:
             raise CampaignError(f"share must be above 0 and at most 1, got {self.share!r}")

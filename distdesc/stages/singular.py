@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distdesc.checks import check_count
+from distdesc.checks import check_count, check_flag
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
@@ -105,8 +105,7 @@ class Singular:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not isfinite(value) or value <= 0:
                 raise CampaignError(f"{name} must be a number > 0, got {value!r}")
-        if not isinstance(self.classify, bool):
-            raise CampaignError(f"classify must be true or false, got {self.classify!r}")
+        check_flag("classify", self.classify)
         check_count("seed", self.seed)
         if not hasattr(self.descriptor, "jacobian"):
             raise CampaignError(

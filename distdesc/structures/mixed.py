@@ -13,7 +13,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from distdesc import registry
-from distdesc.errors import CampaignError, SourceBusyError, SourceError
+from distdesc.checks import check_flag
+from distdesc.errors import SourceBusyError, SourceError
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import BatchBuilder, check_range, joined
 from distdesc.structures.files import check_path, digest_of_file, find_files, is_compressed
@@ -56,10 +57,8 @@ class MixedFiles:
 
     def __post_init__(self) -> None:
         check_path(self.path)
-        for name in ("strict", "partial"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise CampaignError(f"{name} must be true or false, got {value!r}")
+        check_flag("strict", self.strict)
+        check_flag("partial", self.partial)
 
     @property
     def seekable(self) -> bool:

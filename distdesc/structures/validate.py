@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_count
 from distdesc.elements import symbol_of
 from distdesc.errors import CampaignError
 from distdesc.structures.neighbours import Frames, closest_distances
@@ -57,9 +58,7 @@ class Limits:
             if not number or not np.isfinite(value):
                 raise CampaignError(f"{field.name} must be a number, got {value!r}")
         for name in ("max_atoms", "max_images", "attempts"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise CampaignError(f"{name} must be a whole number >= 1, got {value}")
+            check_count(name, getattr(self, name), least=1)
         if self.max_coordinate <= 0:
             raise CampaignError(f"max_coordinate must be > 0 Å, got {self.max_coordinate}")
         if self.min_distance < 0:

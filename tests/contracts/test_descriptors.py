@@ -93,7 +93,7 @@ BAD = {
             "order must be from 2 to 12 for parity_odd with so many densities, 2, got 1",
         ),
         ({"invariants": "some"}, 'invariants must be one of independent, full, got "some"'),
-        ({"parity_odd": "yes"}, "parity_odd must be true or false, got yes"),
+        ({"parity_odd": "yes"}, "parity_odd must be true or false, got 'yes'"),
         ({"species": "colours"}, 'species must be one of weights, channels, none, got "colours"'),
         ({"species": "channels"}, "elements must be given"),
         ({"elements": ["H", "Q"]}, 'elements must be chemical symbols, got "Q"'),
@@ -112,7 +112,7 @@ BAD = {
     "radial_spectrum": [({"elements": FOUR, **bad}, message) for bad, message in SPECTRA],
     "trispectrum": [
         *(({"elements": FOUR, "n_max": 1, **bad}, message) for bad, message in SPECTRA),
-        ({"species": "none", "parity_odd": "yes"}, "parity_odd must be true or false, got yes"),
+        ({"species": "none", "parity_odd": "yes"}, "parity_odd must be true or false, got 'yes'"),
         ({"elements": FOUR, "n_max": 4}, "got more with n_max 4, l_max 3 and 4 densities"),
     ],
 }
