@@ -151,16 +151,22 @@ def test_a_stopped_fit_goes_on_where_it_stopped_and_ends_byte_identical(make, re
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("default")
 def test_workers_give_the_bytes_of_the_serial_fit_whatever_stops_them(make, reduced):
-    campaign = make(execution__executor="dask", execution__workers=2, **PCA)
-    first, seen = stop_after(4)
-    with pytest.raises(StoppedError):
-        run(campaign, [first])
-    workers = {
-        json.loads(f.read_text())["where"]["pid"]
-        for f in (campaign.path / "run" / "receipts").rglob("*.json")
-    }
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        campaign = make(execution__executor="dask",
+                        execution__scheduler=cluster.scheduler_address, **PCA)  # fmt: skip
+        first, seen = stop_after(4)
+        with pytest.raises(StoppedError):
+            run(campaign, [first])
+        workers = {
+            json.loads(f.read_text())["where"]["pid"]
+            for f in (campaign.path / "run" / "receipts").rglob("*.json")
+        }
+        run(campaign)
     assert os.getpid() not in workers
-    run(make(execution__executor="dask", execution__workers=1, **PCA))
     assert len(seen) == 4
     assert contents(campaign.path) == contents(reduced)
 
