@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from distdesc.errors import CampaignError
+
+
+def check_choice(name: str, value: object, accepted: Collection[str]) -> None:
+    """
+    Refuse what is not among some words.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value : object
+        Its value.
+    accepted : collection of str
+        The words.
+
+    Raises
+    ------
+    CampaignError
+        If it is not accepted.
+    """
+    if value not in accepted:
+        raise CampaignError(f'{name} must be one of {", ".join(accepted)}, got "{value}"')
 
 
 def check_count(name: str, value: object, least: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distdesc.checks import check_count
+from distdesc.checks import check_choice, check_count
 from distdesc.errors import CampaignError
 from distdesc.place import place
 
@@ -85,7 +85,4 @@ class Execution:
             raise CampaignError(f"workers must be >= 0, got {self.workers}")
         if self.memory < 0:
             raise CampaignError(f"memory must be >= 0 GiB, got {self.memory}")
-        if self.isolation not in ISOLATION:
-            raise CampaignError(
-                f'isolation must be one of {", ".join(ISOLATION)}, got "{self.isolation}"'
-            )
+        check_choice("isolation", self.isolation, ISOLATION)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.checks import check_flag
+from distdesc.checks import check_choice, check_flag
 from distdesc.descriptors import _expansion_kernels
 from distdesc.descriptors._lanes_kernels import SHORT
 from distdesc.descriptors.cutoff import CUTOFF_FUNCTIONS, Window
@@ -96,12 +96,8 @@ class DensityExpansion:
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise CampaignError(f"{name} must be an integer from {low} to {high}, got {value}")
-        choices = (("radial", BASES), ("cutoff_function", CUTOFF_FUNCTIONS))
-        for name, known in choices:
-            if getattr(self, name) not in known:
-                raise CampaignError(
-                    f'{name} must be one of {", ".join(known)}, got "{getattr(self, name)}"'
-                )
+        check_choice("radial", self.radial, BASES)
+        check_choice("cutoff_function", self.cutoff_function, CUTOFF_FUNCTIONS)
         for name in ("sigma", "basis_radius"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.checks import check_flag
+from distdesc.checks import check_choice, check_flag
 from distdesc.descriptors.cutoff import Window
 from distdesc.descriptors.peer import (
     check_length,
@@ -81,11 +81,7 @@ class FeatomicSoap:
         Window(self.cutoff, self.smoothing)
         check_sizes(self.n_max, self.l_max, 16, 16)
         check_length("sigma", self.sigma)
-        if self.cutoff_function not in SMOOTHING:
-            raise CampaignError(
-                f"cutoff_function must be one of {', '.join(SMOOTHING)}, "
-                f'got "{self.cutoff_function}"'
-            )
+        check_choice("cutoff_function", self.cutoff_function, SMOOTHING)
         if self.cutoff_function == "cosine" and not 0 < self.smoothing < self.cutoff:
             raise CampaignError(
                 f"smoothing must be above 0 and below the cutoff, {self.cutoff}, "

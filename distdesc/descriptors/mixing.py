@@ -8,6 +8,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_choice
 from distdesc.descriptors.species import Species
 from distdesc.elements import SYMBOLS
 from distdesc.errors import CampaignError
@@ -51,8 +52,7 @@ class Mixing:
     embedding: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS:
-            raise CampaignError(f'species must be one of {", ".join(WAYS)}, got "{self.way}"')
+        check_choice("species", self.way, WAYS)
         if self.way != "embedding":
             if self.rank or self.embedding:
                 raise CampaignError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.checks import check_flag
+from distdesc.checks import check_choice, check_flag
 from distdesc.descriptors import _jacobian_kernels, _moment_kernels
 from distdesc.descriptors.cutoff import SINE, ShiftedCosine
 from distdesc.descriptors.density import harmonic_recurrence, n_moments, tensors
@@ -86,10 +86,7 @@ class MomentInvariants:
         species = Species(self.species, self.elements, self.weights)
         if type(self.order) is not int or not 1 <= self.order <= MAX_ORDER:
             raise CampaignError(f"order must be an integer from 1 to {MAX_ORDER}, got {self.order}")
-        if self.invariants not in SETS:
-            raise CampaignError(
-                f'invariants must be one of {", ".join(SETS)}, got "{self.invariants}"'
-            )
+        check_choice("invariants", self.invariants, SETS)
         check_flag("parity_odd", self.parity_odd)
         check_flag("include_centre", self.include_centre)
         least = {1: 4, 2: 2}.get(len(species.channels), 1)

@@ -8,6 +8,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_choice
 from distdesc.elements import NUMBERS, SYMBOLS
 from distdesc.errors import CampaignError
 
@@ -37,8 +38,7 @@ class Species:
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS:
-            raise CampaignError(f'species must be one of {", ".join(WAYS)}, got "{self.way}"')
+        check_choice("species", self.way, WAYS)
         for name in ("elements", "weights"):
             if not isinstance(getattr(self, name), tuple):
                 raise CampaignError(f"{name} must be a list, got {getattr(self, name)!r}")

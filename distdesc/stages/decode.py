@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc import registry
-from distdesc.checks import check_count
+from distdesc.checks import check_choice, check_count
 from distdesc.decode.decoder import Decoded, Decoder, Verdict
 from distdesc.decode.fingerprints import of_descriptor
 from distdesc.descriptors import DESCRIPTORS
@@ -82,8 +82,7 @@ class Decode:
     stored: bool = False
 
     def __post_init__(self) -> None:
-        if self.per not in ("whole", "environment"):
-            raise CampaignError(f'per must be one of whole, environment, got "{self.per}"')
+        check_choice("per", self.per, ("whole", "environment"))
         check_count("seed", self.seed)
         if not isinstance(self.descriptor, MomentInvariants):
             raise CampaignError(

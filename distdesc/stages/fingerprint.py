@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_choice
 from distdesc.descriptors.descriptor import BlockDescriptor, Descriptor
 from distdesc.elements import symbol_of
 from distdesc.errors import CampaignError, LastingError
@@ -103,9 +104,7 @@ class Fingerprint:
 
     def __post_init__(self) -> None:
         for name, accepted in CHOICES.items():
-            value = getattr(self, name)
-            if value not in accepted:
-                raise CampaignError(f'{name} must be one of {", ".join(accepted)}, got "{value}"')
+            check_choice(name, getattr(self, name), accepted)
         if self.expected_blocks < 0:
             raise CampaignError(f"expected_blocks must be >= 0, got {self.expected_blocks}")
         if self._by_species and not getattr(self.descriptor, "elements", ()):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distdesc.checks import check_count, check_flag
+from distdesc.checks import check_choice, check_count, check_flag
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec, RowKind
@@ -93,10 +93,7 @@ class Singular:
 
     def __post_init__(self) -> None:
         for name, accepted in CHOICES.items():
-            if getattr(self, name) not in accepted:
-                raise CampaignError(
-                    f'{name} must be one of {", ".join(accepted)}, got "{getattr(self, name)}"'
-                )
+            check_choice(name, getattr(self, name), accepted)
         given = {} if self.tolerance is None else {"tolerance": self.tolerance}
         given |= {
             k: getattr(self, k) for k in ("flag_ratio", "flag_distance", "symmetry_tolerance")

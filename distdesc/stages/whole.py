@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from distdesc.checks import check_choice
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError, StructureError
 from distdesc.schema import ArraySpec
@@ -46,10 +47,8 @@ class Ball:
     radius: str = "fitted"
 
     def __post_init__(self) -> None:
-        for name, accepted in (("origin", ORIGINS), ("radius", RADII)):
-            value = getattr(self, name)
-            if value not in accepted:
-                raise CampaignError(f'{name} must be one of {", ".join(accepted)}, got "{value}"')
+        check_choice("origin", self.origin, ORIGINS)
+        check_choice("radius", self.radius, RADII)
 
     def environments(
         self, batch: Structures, first: int, last: int, cutoff: float
