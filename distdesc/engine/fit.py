@@ -17,7 +17,6 @@ from distdesc.engine.events import (
 from distdesc.engine.executors.executor import Executor
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.sample import FitPlan, projected_memory
-from distdesc.engine.scan import INDEX
 from distdesc.engine.session import Session
 from distdesc.engine.sketching import Rows, plan_of, read_sketch
 from distdesc.engine.tries import Tries
@@ -42,7 +41,7 @@ from distdesc.store.projection import projection_faults, projection_files, write
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.storage import exists
 from distdesc.store.written import WrittenPlan
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from distdesc.engine.frame import lay_out, restore_frame
 from distdesc.engine.plan import StagePlan, plan_stage
 from distdesc.engine.resume import check_same_campaign, check_same_input, check_same_versions
 from distdesc.engine.sample import check_fit, plan_fit
-from distdesc.engine.scan import INDEX, count_offsets, scan, unpacked
+from distdesc.engine.scan import count_offsets, scan, unpacked
 from distdesc.engine.versions import machine, versions
 from distdesc.errors import CampaignError, StoreError
 from distdesc.place import Place
@@ -32,7 +32,7 @@ from distdesc.store.written import (
     read_plan,
     write_plan,
 )
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 
 BEGUN = "run/begun"
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Listener
-from distdesc.engine.scan import INDEX, scan, unpacked
+from distdesc.engine.scan import scan, unpacked
 from distdesc.engine.workspace import version_differences
 from distdesc.errors import SourceError, StoreError
 from distdesc.place import Place
 from distdesc.store.receipts import is_complete
 from distdesc.store.written import WrittenPlan
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 from distdesc.structures.source import FileSource
 
 log = logging.getLogger(__name__)

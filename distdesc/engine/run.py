@@ -20,7 +20,7 @@ from distdesc.engine.ledger import Ledger
 from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
 from distdesc.engine.prepare import check_place, prepare
-from distdesc.engine.scan import INDEX, unpacked
+from distdesc.engine.scan import unpacked
 from distdesc.engine.session import Session
 from distdesc.engine.share import ALL, Share
 from distdesc.engine.tries import Tries
@@ -31,7 +31,7 @@ from distdesc.place import ObjectPath, Place
 from distdesc.store.receipts import is_complete
 from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 
 WORTH_WORKERS = 2**24
 """Bytes of compressed text above which workers ingest it."""

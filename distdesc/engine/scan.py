@@ -15,9 +15,6 @@ from distdesc.store.cache import cache_folder
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.places import REFUSED
 
-INDEX = "run/index"
-"""Folder of the index, in the store."""
-
 UNPACKED = "run/unpacked"
 """Folder of unpacked copies, in a store that is a folder, while they are needed."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from distdesc.engine.frame import frame_faults, restore_frame
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.run import stage_plans
-from distdesc.engine.scan import INDEX, scan
+from distdesc.engine.scan import scan
 from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
@@ -29,7 +29,7 @@ from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
 from distdesc.store.rows import RowReader, digest_rows
 from distdesc.store.storage import delete
 from distdesc.store.written import WrittenPlan, read_plan
-from distdesc.structures.index import EVERYTHING, SourceIndex
+from distdesc.structures.index import EVERYTHING, INDEX, SourceIndex
 
 FRAME = "frame"
 """Stands for a stage where not a shard is at fault, but index or metadata."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from distdesc import campaign as campaigns
 from distdesc.campaign import Campaign
-from distdesc.engine.scan import INDEX
 from distdesc.engine.versions import versions
 from distdesc.errors import LastingError, SourceError
 from distdesc.place import Place
@@ -25,7 +24,7 @@ from distdesc.store.projection import read_projection
 from distdesc.store.storage import stamp
 from distdesc.store.writing import RowWriter
 from distdesc.store.written import WrittenPlan, read_plan
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 
 
 @dataclass(frozen=True)

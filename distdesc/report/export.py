@@ -16,7 +16,7 @@ from distdesc.report.export_singular import write_singular
 from distdesc.report.reader import Run
 from distdesc.report.singular_rows import stage_of
 from distdesc.schema import RowKind
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 from distdesc.structures.records import write_extxyz
 
 Writer = Callable[[Run, Path, int, int], int]
@@ -65,7 +65,7 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     else:
         write = _writer(run, output)
     start, stop = _range(structures, run.n_structures)
-    index = SourceIndex.load(run.path / "run" / "index")
+    index = SourceIndex.load(run.path / INDEX)
     if str(output.absolute()) in {stamp.path for stamp in index.files}:
         raise CampaignError(f"output must not be the source itself, got {output}")
     partial = output.with_name(f".partial-{output.name}")
@@ -192,7 +192,7 @@ def _table(run: Run, start: int, stop: int) -> Any:
 def _extxyz(run: Run, output: Path, start: int, stop: int) -> int:
     """Structures that could not be read are left out of the file; `status` lists them."""
     campaign = Campaign.from_dict(run.plan.campaign)
-    index = SourceIndex.load(run.path / "run" / "index")
+    index = SourceIndex.load(run.path / INDEX)
     changed = index.changed_file()
     if changed is not None:
         raise StoreError(f"{changed}: its structures are not those of {run.path}")

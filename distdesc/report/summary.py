@@ -11,7 +11,7 @@ from distdesc.errors import SourceError
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
 from distdesc.store.receipts import Receipt, iter_receipts
-from distdesc.structures.index import SourceIndex
+from distdesc.structures.index import INDEX, SourceIndex
 from distdesc.structures.places import FileCounts, Places
 
 _PLACE = re.compile(r"^/.*?(?: line \d+| id \d+| frame \d+)?: ")
@@ -170,7 +170,7 @@ def summarise(run: Run) -> Summary:
 
 def _places(run: Run) -> Places | None:
     try:
-        return Places.of(SourceIndex.load(run.path / "run" / "index"))
+        return Places.of(SourceIndex.load(run.path / INDEX))
     except SourceError:
         # Lost, or being made again: numbers of structures have to do.
         return None

@@ -20,7 +20,7 @@ from distdesc.store.written import plan_path, read_plan
 from distdesc.structures import SOURCES
 from distdesc.structures.batches import check_range
 from distdesc.structures.files import check_store_path
-from distdesc.structures.index import FileStamp, SourceIndex
+from distdesc.structures.index import INDEX, FileStamp, SourceIndex
 from distdesc.structures.source import Progress, Source, Structure, Structures
 
 STAGE = "fingerprint"
@@ -75,8 +75,8 @@ class FingerprintStore:
             quarantined = {k: why for r in iter_receipts(path, STAGE) for k, why in r.quarantined}
         except StoreError as error:
             raise SourceError(f"fingerprint store {error}") from error
-        index = SourceIndex.load(path / "run" / "index")
-        damage = index.damage(path / "run" / "index")
+        index = SourceIndex.load(path / INDEX)
+        damage = index.damage(path / INDEX)
         if damage is not None:
             raise SourceError(f"fingerprint store {path}: {damage}; see distdesc verify {path}")
         changed = index.changed_file()

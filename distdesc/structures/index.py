@@ -20,6 +20,9 @@ from distdesc.store.npy import read_npy
 from distdesc.store.objects import sealed, unsealed
 from distdesc.store.storage import read, replace, stamp
 
+INDEX = "run/index"
+"""Folder of the index, in a store."""
+
 ARRAYS = {"atom_counts": ("<i4", 1), "locators": ("<i8", 2)}
 """Kept in a file each: type and dimensions."""
 
