@@ -36,9 +36,10 @@ from distdesc.engine.memory import peak_rss, reset_peak
 from distdesc.engine.missing import missing_shards
 from distdesc.engine.prepare import prepare
 from distdesc.engine.run import run, stage_plans
+from distdesc.engine.soundness import shard_faults
 from distdesc.engine.workspace import open_workspace
 from distdesc.monitor.opening import tally_of
-from distdesc.store.audit import object_fault
+from distdesc.store.held import HOLD
 from distdesc.store.layout import default_shard_rows
 from distdesc.store.receipts import iter_receipts, receipt_path
 from distdesc.structures import SOURCES
@@ -173,11 +174,11 @@ def computed(which: str, copies: int) -> dict[str, Any]:
         run(first)
         spent, plan = timed(lambda: run(made))
         receipts = list(iter_receipts(made.path, "fingerprint"))
-        specs = stage_plans(made.path, plan)[0].specs
+        stages = stage_plans(made.path, plan)
         checked, faults = timed(
-            lambda: [object_fault(made.path, s, r, True) for r in receipts for s in specs]
+            lambda: [f for _, found in shard_faults(made.path, stages[0], receipts) for f in found]
         )
-        assert not any(faults)
+        assert not faults
         size = sum(n for r in receipts for n, _ in r.objects.values())
         rows = plan.layouts[0].n_rows
         return {
@@ -264,6 +265,8 @@ def arithmetic(found: dict[str, Any], per: int, given: argparse.Namespace) -> di
     fed = given.storage * 1e9 / (found["row_bytes"] / found["row"])
     here = f"{rate:.1f} × {given.scheduler_ms} ms + {given.idle:.0%}"
     listed = ceil(shards * (arrays + 1) / 1000)
+    together = max(1, min(AT_ONCE // arrays, int(HOLD / (per * found["row_bytes"]))))
+    waited = shards * (1 / together + 1 / AT_ONCE) * wait
     looked = shards * wait / AT_ONCE + listed * wait
     return {
         "a row": f"{found['features']} features; {found['row'] * 1e6:.0f} µs, "
@@ -290,11 +293,11 @@ def arithmetic(found: dict[str, Any], per: int, given: argparse.Namespace) -> di
         "resume, folder": f"{shards} × {found['look'] * 1e6:.0f} µs = "
                           f"{shards * found['look']:.0f} s",
         "bucket, requests": f"{shards} × 7 = {shards * 7 / 1e6:.2f} million to compute, × 1 + "
-                            f"{listed} lists to resume, × 8 to verify",
+                            f"{listed} lists to resume, × {arrays + 1} to verify",
         "bucket, resume": f"({shards} / {AT_ONCE} + {listed}) × {wait * 1e3:.0f} ms = "
                           f"{looked:.0f} s",
-        "bucket, verify": f"{shards} × 8 × {wait * 1e3:.0f} ms = {shards * 8 * wait / 60:.0f} min "
-                          f"of waiting, and reading",
+        "bucket, verify": f"{shards} × (1 / {together} + 1 / {AT_ONCE}) × {wait * 1e3:.0f} ms = "
+                          f"{waited / 60:.0f} min of waiting, and reading",
     }  # fmt: skip
 
 

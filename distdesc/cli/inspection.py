@@ -167,18 +167,26 @@ def _draw(run: Run, figure: Path) -> None:
     help="Shards of each stage to compute anew and compare bit for bit.",
 )
 @click.option("--repair", is_flag=True, help="Withdraw faulty receipts; run again after it.")
-def verify(path: Place, as_json: bool, recompute: int, repair: bool) -> None:
+@click.option("--shards", "share", default="", metavar="K/N",
+              help="Only the K-th of N equal shares of the shards.")  # fmt: skip
+def verify(path: Place, as_json: bool, recompute: int, repair: bool, share: str) -> None:
     """
     Check every object of a store against its receipt, and compute a sample anew.
 
     Exit code 4 if anything is wrong. What was never computed is not wrong: `distdesc status`
-    shows it.
+    shows it. The shares of a large store may be verified at the same time, on any machines.
+
+    \b
+    distdesc verify qm9.zarr
+    distdesc verify qm9.zarr --shards 3/20
     """
     from rich.console import Console
 
+    from distdesc.engine.share import Share
     from distdesc.engine.verify import verify as verify_store
     from distdesc.report.text import verification_table
 
+    whose = Share.parse(share)
     console = Console(stderr=True)
     with console.status("verifying") as spinner:
         found = verify_store(
@@ -186,6 +194,7 @@ def verify(path: Place, as_json: bool, recompute: int, repair: bool) -> None:
             recompute,
             repair,
             tick=lambda done, total: spinner.update(f"verifying shard {done} of {total}"),
+            share=whose,
         )
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1))

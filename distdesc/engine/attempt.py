@@ -69,6 +69,7 @@ class Attempt:
         untouched: Collection[int],
         digests: dict[str, str],
         objects: dict[str, tuple[int, str]],
+        projection: str = "",
     ) -> Receipt:
         """
         Receipt of what was done, at the end; the arguments are those of `Receipt`.
@@ -87,6 +88,8 @@ class Attempt:
             Of the values of each array.
         objects : dict of str to tuple of int and str
             Size and digest of each object.
+        projection : str
+            Digest of the projection that reduced the rows.
         """
         task = self.task
         self.clock.seconds["total"] = time.perf_counter() - self._begun
@@ -104,6 +107,7 @@ class Attempt:
             seconds={k: round(v, 6) for k, v in self.clock.seconds.items()},
             where={**machine(), "versions": versions(), "peak_rss": peak_rss()},
             finished=time.time(),
+            projection=projection,
         )
 
 

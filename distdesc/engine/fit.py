@@ -16,6 +16,7 @@ from distdesc.engine.events import (
 )
 from distdesc.engine.executors.executor import Executor
 from distdesc.engine.ledger import Ledger
+from distdesc.engine.missing import withdraw_unlike
 from distdesc.engine.sample import FitPlan, projected_memory
 from distdesc.engine.session import Session
 from distdesc.engine.sketching import Rows, plan_of, read_sketch
@@ -26,7 +27,7 @@ from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.reduction.reduction import Reduction
 from distdesc.reduction.sketch import Sketch
-from distdesc.stages.fingerprint import MAX_NAMES
+from distdesc.stages.fingerprint import MAX_NAMES, Fingerprint
 from distdesc.store.fits import (
     Fitted,
     basis_path,
@@ -114,8 +115,6 @@ class Fitter:
             If it had to stop.
         LastingError
             If it would stop again: it needs too much memory, or too few environments are usable.
-        StoreError
-            If the components are not those that rows were already computed with.
         """
         campaign, fit_plan = rebuild(self.plan), plan_of(self.plan, self.path)
         reduction, n_features = _reduction_of(campaign), fit_plan.layout.n_features
@@ -206,20 +205,17 @@ class Fitter:
                 f"{projection.n_components} components; `distdesc status` says why structures "
                 f"were set aside"
             )
-        before = self._before()
         arrays = {"mean": projection.mean, "components": projection.components}
         if len(projection.variance):
             arrays["variance"] = projection.variance
         digests = write_projection(self.path, arrays, _attributes(campaign, projection, n))
-        if before is not None and before.digests != digests and self._has_rows():
-            raise StoreError(
-                f"{self.path} has rows of other components than are fitted now, which were "
-                f"damaged; the machine or the versions have changed. Choose another [store] path"
-            )
         variance = tuple(projection.variance.tolist())
         fitted = Fitted(
             digests, n, projection.total_variance, variance, projection_files(self.path)
         )
+        if fitted.digest != recorded_projection(self.path):
+            # Before the record: if this is interrupted, it is fitted and withdrawn again.
+            withdraw_unlike(self.path, _reduced_stages(campaign), fitted.digest, self.session.tell)
         write_fitted(self.path, fitted)
         rank = sum(v > 0 for v in fitted.variance)
         if fitted.variance and rank < projection.n_components:
@@ -231,14 +227,27 @@ class Fitter:
             )
         self.session.tell(FitFinished(fitted, projection.n_components))
 
-    def _before(self) -> Fitted | None:
-        try:
-            return read_fitted(self.path)
-        except StoreError:
-            return None
 
-    def _has_rows(self) -> bool:
-        return any(done_shards(self.path, layout.stage) for layout in self.plan.layouts)
+def recorded_projection(path: Place) -> str:
+    """
+    Digest of the projection of a store, by its record; empty if there is none that can be read.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    """
+    try:
+        fitted = read_fitted(path)
+    except StoreError:
+        return ""
+    return "" if fitted is None else fitted.digest
+
+
+def _reduced_stages(campaign: Campaign) -> list[str]:
+    """Names of the stages that apply the projection."""
+    named = zip(campaign.stage_names, campaign.stages, strict=True)
+    return [name for name, stage in named if isinstance(stage, Fingerprint)]
 
 
 def _reduction_of(campaign: Campaign) -> Reduction:

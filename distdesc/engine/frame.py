@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -18,12 +18,13 @@ from distdesc.engine.workspace import rebuild, version_differences
 from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.arrays import consolidate, create_array, create_group, create_offsets
-from distdesc.store.fits import FITTED, TABLE
+from distdesc.store.checked import UNREADABLE
+from distdesc.store.fits import TABLE
 from distdesc.store.layout import system_specs
 from distdesc.store.objects import parsed
-from distdesc.store.projection import GROUP
+from distdesc.store.projection import GROUP, fitted_metadata
 from distdesc.store.rows import digest_rows
-from distdesc.store.storage import exists, files, read, replace
+from distdesc.store.storage import files, read, replace
 from distdesc.store.written import WrittenPlan, read_shard_table, write_shard_table
 from distdesc.structures.index import SourceIndex
 
@@ -89,7 +90,9 @@ def provenance(plan: WrittenPlan) -> dict[str, Any]:
     }
 
 
-def frame_faults(path: Place, plan: WrittenPlan, index: SourceIndex) -> dict[Path, str]:
+def frame_faults(
+    path: Place, plan: WrittenPlan, index: SourceIndex, whole: bool = True
+) -> dict[Path, str]:
     """
     Files of the frame that are not as they were written, and how.
 
@@ -101,13 +104,16 @@ def frame_faults(path: Place, plan: WrittenPlan, index: SourceIndex) -> dict[Pat
         What it is for.
     index : SourceIndex
         Of its source.
+    whole : bool
+        See `restore_frame`.
 
     Returns
     -------
     dict of pathlib.Path to str
         What is wrong, by path within the store.
     """
-    with _scratch(plan, index) as scratch:
+    whole = whole or not (_has_offsets(path, plan) and _has_tables(path, plan))
+    with _scratch(plan, index if whole else None) as scratch:
         return dict(_differences(scratch, path, plan))
 
 
@@ -180,19 +186,24 @@ def _same_root(file: Path, data: bytes, path: Place) -> bool:
         listed = root_now.pop(CONSOLIDATED)["metadata"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
-    mine = expected.pop(CONSOLIDATED)["metadata"]
-    later = _projection(path) if exists(path / FITTED) else set()
-    return bool(
-        root_now == expected
-        and all(listed.get(k) == v for k, v in mine.items())
-        and later <= set(listed)
-    )
+    mine = expected.pop(CONSOLIDATED)["metadata"] | _projection(file.parent, path)
+    return bool(root_now == expected and all(listed.get(k) == v for k, v in mine.items()))
 
 
-def _projection(path: Place) -> set[str]:
-    """Group and arrays of the projection."""
-    inner = (PurePosixPath(GROUP, name) for name in files(path / GROUP))
-    return {str(f.parent) for f in inner if f.name == "zarr.json"}
+def _projection(scratch: Path, path: Place) -> dict[str, Any]:
+    """
+    What the root has to list of a projection, made from its own metadata; nothing until it is
+    fitted, nor of metadata that are damaged themselves: the next fit writes these and the root.
+    """
+    metadata = fitted_metadata(path)
+    for name, data in metadata.items():
+        replace(scratch / GROUP / name, data)
+    if not metadata:
+        return {}
+    with suppress(*UNREADABLE):
+        consolidate(scratch)
+    listed = json.loads((scratch / ROOT).read_bytes())[CONSOLIDATED]["metadata"]
+    return {k: v for k, v in listed.items() if PurePosixPath(k).parts[0] == GROUP}
 
 
 def _has_offsets(path: Place, plan: WrittenPlan) -> bool:

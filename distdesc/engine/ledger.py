@@ -45,6 +45,8 @@ class Ledger:
         Structures set aside; files that are refused are none.
     tally : Tally, optional
         Kept up to date for those who watch the run.
+    projection : str
+        Digest of the projection that rows must have been reduced by; empty if there is none.
     """
 
     limit: int
@@ -53,6 +55,7 @@ class Ledger:
     failed: list[tuple[Task, str]] = field(default_factory=list)
     quarantined: set[int] = field(default_factory=set)
     tally: Tally | None = None
+    projection: str = ""
 
     def add(self, receipt: Receipt) -> None:
         """
@@ -96,7 +99,7 @@ class Ledger:
         Raises
         ------
         RunError
-            If the error concerns the whole run.
+            If the error concerns the whole run, or the shard is of another projection.
         LastingError
             If that would meet the next run as well, or nothing but errors came so far.
         """
@@ -105,6 +108,11 @@ class Ledger:
         if outcome.receipt is not None:
             if outcome.receipt.shard != outcome.task.shard:
                 raise RunError(f"{outcome.task.key} was answered by another shard's receipt")
+            if not outcome.receipt.suits(self.projection):
+                raise RunError(
+                    f"{outcome.task.key} was reduced by another projection than this run began "
+                    f"with; run the same command again"
+                )
             self.done += 1
             self.gained += 1
             if self.tally is not None:

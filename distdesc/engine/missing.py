@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from distdesc.store.audit import listed_sizes, object_fault
 from distdesc.store.receipts import Receipt, done_shards, read_receipts, revoke
 
 log = logging.getLogger(__name__)
+
+OTHER_PROJECTION = "were reduced by another projection than is in the store"
+"""What is wrong with rows of components that were fitted differently."""
 
 TOGETHER = 2**14
 """Receipts that are read one after the other from one list of numbers."""
@@ -35,8 +38,9 @@ def missing_shards(
     Shards to compute, by stage; what the others quarantined is counted.
 
     A receipt that cannot be read, or whose objects are not there or do not have their size, is
-    withdrawn, with a word about it: its shard is computed again. What only reading the objects
-    would show, `verify` finds.
+    withdrawn, with a word about it: its shard is computed again; so is one whose rows were reduced
+    by another projection than the ledger's. What only reading the objects would show, `verify`
+    finds.
 
     Parameters
     ----------
@@ -75,12 +79,41 @@ def missing_shards(
                     f"receipt of {stage} shard {shard} is of campaign {found.campaign}, "
                     f"the store of {digest}; `distdesc verify --repair` withdraws it"
                 )
+            if not found.suits(ledger.projection):
+                untrue[shard] = f"rows of {stage} shard {shard} {OTHER_PROJECTION}"
+                continue
             ledger.add(found)
         _withdraw(path, stage, untrue, tell)
         done[list(untrue)] = False
         ledger.done += int(done[mine].sum())
         missing[stage] = mine[~done[mine]]
     return missing
+
+
+def withdraw_unlike(path: Place, stages: Iterable[str], projection: str, tell: Listener) -> None:
+    """
+    Withdraw receipts of all rows that cannot be shown to be reduced by a projection.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    stages : iterable of str
+        Those that apply the projection.
+    projection : str
+        Its digest.
+    tell : callable
+        Told what was withdrawn.
+    """
+    for stage in stages:
+        shards = sorted(done_shards(path, stage))
+        found = zip(shards, read_receipts(path, stage, shards), strict=True)
+        unlike = {
+            shard: f"rows of {stage} shard {shard} {OTHER_PROJECTION}"
+            for shard, receipt in found
+            if isinstance(receipt, Receipt) and receipt.projection != projection
+        }
+        _withdraw(path, stage, unlike, tell)
 
 
 def _done(path: Place, plan: StagePlan) -> NDArray[np.bool_]:
@@ -117,5 +150,5 @@ def _receipts(
             elif isinstance(receipt, StoreError):
                 yield shard, str(receipt).partition(";")[0]
             else:
-                faults = (object_fault(path, spec, receipt, False, sizes) for spec in plan.specs)
+                faults = (object_fault(path, spec, receipt, sizes) for spec in plan.specs)
                 yield shard, next((what for what in faults if what is not None), receipt)

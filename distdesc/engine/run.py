@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
@@ -15,7 +15,7 @@ from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, Listener, RunStarted
 from distdesc.engine.executors import EXECUTORS
 from distdesc.engine.executors.executor import Executor
-from distdesc.engine.fit import Fitter, is_fitted
+from distdesc.engine.fit import Fitter, is_fitted, recorded_projection
 from distdesc.engine.ledger import Ledger
 from distdesc.engine.missing import missing_shards
 from distdesc.engine.plan import StagePlan, assemble, check_memory
@@ -28,6 +28,7 @@ from distdesc.engine.workspace import rebuild
 from distdesc.errors import CampaignError, RunError
 from distdesc.monitor.opening import tally_of
 from distdesc.place import ObjectPath, Place
+from distdesc.store.lock import is_being_taken
 from distdesc.store.receipts import is_complete
 from distdesc.store.storage import delete_folder, remove_partials
 from distdesc.store.written import WrittenPlan, read_shard_table
@@ -108,15 +109,8 @@ def run(
     with session.locked():
         with session.alone():
             plan = prepare(campaign, session.tell, accept_versions)
-        remaining = _remaining(campaign, plan, session)
-        if remaining.shards or not is_fitted(path, plan):
-            _warm_up(plan, session)
-            limits = campaign.limits
-            with executor_class(
-                campaign.execution, limits.attempts, limits.structure_seconds
-            ) as executor:
-                _compute(executor, campaign, remaining, session)
-        _finish(plan, remaining.ledger, session)
+        ledger = _all_computed(executor_class, campaign, plan, session)
+        _finish(plan, ledger, session)
     return plan
 
 
@@ -229,23 +223,50 @@ def _remaining(campaign: Campaign, plan: WrittenPlan, session: Session) -> Remai
     path = session.path
     stages = stage_plans(path, plan)
     limit = floor(campaign.limits.quarantined_fraction * plan.n_structures + 1e-9)
-    ledger = Ledger(limit, tally=tally_of(path, plan))
+    ledger = Ledger(limit, tally=tally_of(path, plan), projection=_projection(path, plan))
     missing = missing_shards(path, plan.digest, stages, ledger, session.tell, session.share)
     if ledger.tally is not None:
         ledger.tally.expect(missing)
     return Remaining(plan, stages, missing, ledger)
 
 
+def _all_computed(
+    executor_class: Callable[..., Executor], campaign: Campaign, plan: WrittenPlan, session: Session
+) -> Ledger:
+    """Compute what is missing; what is known of the shards of this share after it."""
+    remaining = _remaining(campaign, plan, session)
+    limits = campaign.limits
+    while remaining.shards or not is_fitted(session.path, plan):
+        _warm_up(plan, session)
+        with executor_class(
+            campaign.execution, limits.attempts, limits.structure_seconds
+        ) as executor:
+            if _compute(executor, campaign, remaining, session):
+                break
+        # Not all that was done is so still: another projection is in the store by now.
+        remaining = _remaining(campaign, plan, session)
+    return remaining.ledger
+
+
 def _compute(
     executor: Executor, campaign: Campaign, remaining: Remaining, session: Session
-) -> None:
-    """Fit the reduction if that is not done, then compute the missing shards."""
+) -> bool:
+    """
+    Fit the reduction if that is not done, then compute the missing shards.
+
+    False, before any is computed, if rows were done and the fit has led to another projection than
+    the store had: then others may be missing.
+    """
     plan, ledger = remaining.plan, remaining.ledger
     tries = Tries(campaign, plan.digest, executor.worker_memory)
     page = None if ledger.tally is None else executor.show(ledger.tally)
     with session.alone():
         if not is_fitted(session.path, plan):
             Fitter(plan, session, ledger.limit).fit(executor, tries)
+    projection = _projection(session.path, plan)
+    if projection != ledger.projection and ledger.done:
+        return False
+    ledger.projection = projection
     check_memory(remaining.stages, executor.worker_memory)
     session.tell(
         RunStarted(
@@ -267,12 +288,23 @@ def _compute(
         for outcome in executor.run(attempt, tasks, rescue):
             session.beat()
             ledger.account(outcome, session.tell)
+    return True
+
+
+def _projection(path: Place, plan: WrittenPlan) -> str:
+    """Digest of the projection that rows are reduced by; empty if there is none, or not yet."""
+    return "" if plan.fit is None else recorded_projection(path)
 
 
 def _finish(plan: WrittenPlan, ledger: Ledger, session: Session) -> None:
     path, share = session.path, session.share
     if ledger.failed:
         raise ledger.given_up("shards")
+    if _projection(path, plan) != ledger.projection:
+        raise RunError(
+            f"another client fitted the reduction of {path} again meanwhile, and it came out "
+            f"differently; run the same command again"
+        )
     if not is_complete(path, plan):
         if share.name:
             session.tell(
@@ -280,5 +312,6 @@ def _finish(plan: WrittenPlan, ledger: Ledger, session: Session) -> None:
             )
             return
         raise RunError(f"{path} lacks receipts although all tasks ended; run the command again")
-    remove_partials(path)
-    delete_folder(unpacked(path))
+    with session.alone():
+        remove_partials(path, is_being_taken)
+        delete_folder(unpacked(path))

@@ -133,7 +133,8 @@ def _write(path: Place, work: StageWork, task: Task, found: Computed) -> Written
     digests = {name: digest_rows(values) for name, values in every.items()}
     first = read_receipt(path, task.stage, task.shard)
     if first is not None:
-        check_agreement(first, digests, work.measured, str(machine()["host"]))
+        host = str(machine()["host"])
+        check_agreement(first, digests, work.measured, host, work.projection)
         return first
     return work.writer.write_shard(task.shard, every), digests
 
@@ -153,4 +154,5 @@ def _receipt(
         untouched=[k for k in untouched if touches(task, k)],
         digests=digests,
         objects=objects,
+        projection=work.projection,
     )

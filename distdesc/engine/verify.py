@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from distdesc.engine.fit import recorded_projection
 from distdesc.engine.frame import frame_faults, restore_frame
 from distdesc.engine.plan import StagePlan
 from distdesc.engine.run import stage_plans
 from distdesc.engine.scan import scan
+from distdesc.engine.share import ALL, Share
+from distdesc.engine.soundness import Fault, shard_faults, sound_receipts
 from distdesc.engine.task import recompute
 from distdesc.engine.workspace import Workspace, open_workspace, version_differences
 from distdesc.errors import SourceError, StoreError
 from distdesc.place import Place
-from distdesc.schema import ArraySpec
-from distdesc.store.audit import Sizes, listed_sizes, object_fault
 from distdesc.store.fits import pass_name, read_fitted
-from distdesc.store.lock import client_lock
+from distdesc.store.lock import ClientLock, begin_lock, client_lock
 from distdesc.store.projection import GROUP, projection_faults
 from distdesc.store.receipts import Receipt, done_shards, read_receipt, revoke
-from distdesc.store.rows import RowReader, digest_rows
+from distdesc.store.rows import digest_rows
 from distdesc.store.storage import delete
 from distdesc.store.written import WrittenPlan, read_plan
 from distdesc.structures.index import EVERYTHING, INDEX, SourceIndex
@@ -39,29 +40,6 @@ Tick = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Fault:
-    """
-    Something in a store that is not as its receipt says.
-
-    Parameters
-    ----------
-    stage : str
-        Name of the stage.
-    shard : int
-        Number of the shard.
-    array : str
-        Name of the array; empty if the receipt itself is at fault.
-    what : str
-        What is wrong.
-    """
-
-    stage: str
-    shard: int
-    array: str
-    what: str
-
-
-@dataclass(frozen=True)
 class Verification:
     """
     Result of a verification.
@@ -70,8 +48,10 @@ class Verification:
     ----------
     path : str
         The store.
+    share : str
+        Of its shards that were looked at, such as ``3-of-20``; empty for all.
     shards, shards_done : int
-        Of the plan, and with a receipt.
+        Of the share, and with a receipt.
     objects : int
         Objects checked.
     bytes : int
@@ -87,6 +67,7 @@ class Verification:
     """
 
     path: str
+    share: str
     shards: int
     shards_done: int
     objects: int
@@ -102,59 +83,77 @@ class Verification:
 
 
 def verify(
-    path: Place, recomputed: int = 1, repair: bool = False, tick: Tick | None = None
+    path: Place,
+    recomputed: int = 1,
+    repair: bool = False,
+    tick: Tick | None = None,
+    share: Share = ALL,
 ) -> Verification:
     """
     Check every stored object against its receipt and recompute a sample of shards.
+
+    Of several shares, each checks what its shards need to be read; the first checks offsets, shard
+    tables and the receipts of a fit too.
 
     Parameters
     ----------
     path : Place
         The store.
     recomputed : int
-        Shards of each stage to compute anew, spread evenly; 0 for none.
+        Shards of each stage to compute anew, spread evenly over the share; 0 for none.
     repair : bool
         Withdraw the receipts of faulty shards, so that the next run computes them again.
     tick : callable, optional
         Told how far it is.
+    share : Share
+        Shards to check; others may check, or repair, the others at the same time.
 
     Raises
     ------
     StoreError
         If there is no readable plan, or something is to be repaired that a client works on.
     """
+    tell = tick or _nobody
     if not repair:
-        return _verified(path, recomputed, repair, tick)
+        return _verified(path, recomputed, repair, tell, share)
     # A client would miss the receipts that are withdrawn beside it.
-    with client_lock(path):
-        return _verified(path, recomputed, repair, tick)
+    with client_lock(path, share.name) as lock:
+        return _verified(path, recomputed, repair, partial(_alive, lock, tell), share)
 
 
-def _verified(path: Place, recomputed: int, repair: bool, tick: Tick | None) -> Verification:
+def _nobody(done: int, total: int) -> None:
+    """Nobody is told."""
+
+
+def _alive(lock: ClientLock, tell: Tick, done: int, total: int) -> None:
+    """Tell how far it is, and other clients that this one lives."""
+    lock.beat()
+    tell(done, total)
+
+
+def _verified(path: Place, recomputed: int, repair: bool, tell: Tick, share: Share) -> Verification:
     plan = read_plan(path)
-    frame = _frame_faults(path, plan, repair)
+    first = share.number == 1
+    alone = begin_lock(path, lambda holder: None) if repair and share.name else nullcontext()
+    with alone:
+        frame = _frame_faults(path, plan, repair, whole=first)
     if any(_hides_rows(f, repair) for f in frame):
-        return Verification(str(path), 0, 0, 0, 0, 0, frame[0].what, frame, repair)
+        return Verification(str(path), share.name, 0, 0, 0, 0, 0, frame[0].what, frame, repair)
     plans = stage_plans(path, plan)
-    total = sum(p.layout.n_shards for p in plans)
+    shards = {p.layout.stage: share.of(range(p.layout.n_shards)) for p in plans}
+    total = sum(map(len, shards.values()))
+    done = {stage: _done(path, stage, share) for stage in shards}
     faults = list(frame)
-    objects = size = done = 0
-    for stage_plan in plans:
-        sizes = listed_sizes(path, stage_plan.specs, stage_plan.layout.n_shards)
-        for shard in sorted(done_shards(path, stage_plan.layout.stage)):
-            done += 1
-            receipt, fault = _receipt(path, stage_plan.layout.stage, shard, plan.digest)
-            if receipt is not None:
-                faults += _shard_faults(path, stage_plan, receipt, sizes)
-                objects += len(receipt.objects)
-                size += sum(n for n, _ in receipt.objects.values())
-            elif fault is not None:
-                faults.append(fault)
-            if tick is not None:
-                tick(done, total)
+    objects = size = looked = 0
+    for receipt, found in _of_shards(path, plan, plans, done):
+        faults += found
+        looked += 1
+        objects += 0 if receipt is None else len(receipt.objects)
+        size += 0 if receipt is None else sum(n for n, _ in receipt.objects.values())
+        tell(looked, total)
     unfitted = _fit_faults(path, plan)
-    faults += [*unfitted, *_pass_faults(path, plan)]
-    sampled = _sample(path, plans, recomputed, faults) if recomputed and not unfitted else []
+    faults += [*unfitted, *(_pass_faults(path, plan) if first else ())]
+    sampled = _sample(plans, done, recomputed, faults) if recomputed and not unfitted else []
     why = "rows cannot be reduced without what was fitted" if unfitted else ""
     try:
         if sampled:
@@ -167,8 +166,44 @@ def _verified(path: Place, recomputed: int, repair: bool, tick: Tick | None) -> 
         for fault in faults:
             revoke(path, fault.stage, fault.shard)
     return Verification(
-        str(path), total, done, objects, size, len(sampled), why, tuple(faults), repair
+        str(path),
+        share.name,
+        total,
+        looked,
+        objects,
+        size,
+        len(sampled),
+        why,
+        tuple(faults),
+        repair,
     )
+
+
+def _done(path: Place, stage: str, share: Share) -> list[int]:
+    """Shards of a share that have a receipt."""
+    return share.of(sorted(done_shards(path, stage)))
+
+
+def _of_shards(
+    path: Place, plan: WrittenPlan, plans: tuple[StagePlan, ...], done: dict[str, list[int]]
+) -> Iterator[tuple[Receipt | None, list[Fault]]]:
+    """What is wrong with each shard, by its receipt if that is sound."""
+    projection = "" if plan.fit is None else recorded_projection(path)
+    for stage_plan in plans:
+        stage = stage_plan.layout.stage
+        bad: list[Fault] = []
+        found = sound_receipts(path, stage, done[stage], plan.digest, projection)
+        yield from shard_faults(path, stage_plan, _without(found, bad))
+        yield from ((None, [fault]) for fault in bad)
+
+
+def _without(found: Iterable[Receipt | Fault], bad: list[Fault]) -> Iterator[Receipt]:
+    """Sound receipts, one by one; what is wrong with the others is kept."""
+    for one in found:
+        if isinstance(one, Receipt):
+            yield one
+        else:
+            bad.append(one)
 
 
 @contextmanager
@@ -190,8 +225,8 @@ def _workspace(path: Place, plan: WrittenPlan) -> Iterator[Workspace]:
         yield replace(workspace, index=index)
 
 
-def _frame_faults(path: Place, plan: WrittenPlan, repair: bool) -> tuple[Fault, ...]:
-    """What is wrong with index and metadata."""
+def _frame_faults(path: Place, plan: WrittenPlan, repair: bool, whole: bool) -> tuple[Fault, ...]:
+    """What is wrong with index and metadata, and with all that the index determines."""
     try:
         index = SourceIndex.load(path / INDEX)
         damage = index.damage(path / INDEX)
@@ -201,10 +236,10 @@ def _frame_faults(path: Place, plan: WrittenPlan, repair: bool) -> tuple[Fault, 
         if repair:
             delete(path / INDEX / "index.json")
         return (Fault(FRAME, 0, INDEX, damage),)
-    find = partial(restore_frame, whole=True) if repair else frame_faults
+    find = restore_frame if repair else frame_faults
     return tuple(
         Fault(FRAME, 0, str(name), f"{path / name} {what}")
-        for name, what in find(path, plan, index).items()
+        for name, what in find(path, plan, index, whole).items()
     )
 
 
@@ -231,63 +266,22 @@ def _fit_faults(path: Place, plan: WrittenPlan) -> list[Fault]:
 def _pass_faults(path: Place, plan: WrittenPlan) -> list[Fault]:
     """Receipts of parts of the fit that cannot be read."""
     passes = range(0 if plan.fit is None else plan.fit.passes)
-    parts = ((k, part) for k in passes for part in sorted(done_shards(path, pass_name(k))))
-    found = (_receipt(path, pass_name(k), part, plan.digest)[1] for k, part in parts)
-    return [fault for fault in found if fault is not None]
-
-
-def _receipt(
-    path: Place, stage: str, shard: int, digest: str
-) -> tuple[Receipt | None, Fault | None]:
-    try:
-        receipt = read_receipt(path, stage, shard)
-    except StoreError as error:
-        return None, Fault(stage, shard, "", str(error))
-    if receipt is not None and receipt.campaign != digest:
-        return None, Fault(stage, shard, "", f"receipt is of campaign {receipt.campaign}")
-    return receipt, None
-
-
-def _shard_faults(
-    path: Place, plan: StagePlan, receipt: Receipt, sizes: Sizes | None
-) -> list[Fault]:
-    """Objects as stored, then values as decoded."""
-    # Opened anew for each shard, so that nothing is answered from a cache.
-    reader = RowReader(path)
-    faults = []
-    for spec in plan.specs:
-        what = object_fault(path, spec, receipt, True, sizes) or _value_fault(
-            reader, plan, spec, receipt
-        )
-        if what is not None:
-            faults.append(Fault(receipt.stage, receipt.shard, spec.name, what))
-    return faults
-
-
-def _value_fault(
-    reader: RowReader, plan: StagePlan, spec: ArraySpec, receipt: Receipt
-) -> str | None:
-    start, stop = plan.layout.span(spec, receipt.shard)
-    try:
-        if spec.ragged:
-            stop = start + int(reader.read(spec.ragged.count, *receipt.rows).sum())
-        values = reader.read(spec.name, start, stop)
-    except StoreError as error:
-        return str(error)
-    if not spec.measured and digest_rows(values) != receipt.digests.get(spec.name):
-        return f"values of rows {start} to {stop} differ from the receipt"
-    return None
+    found = (
+        sound_receipts(path, pass_name(k), sorted(done_shards(path, pass_name(k))), plan.digest)
+        for k in passes
+    )
+    return [one for of_pass in found for one in of_pass if isinstance(one, Fault)]
 
 
 def _sample(
-    path: Place, plans: tuple[StagePlan, ...], wanted: int, faults: list[Fault]
+    plans: tuple[StagePlan, ...], done: dict[str, list[int]], wanted: int, faults: list[Fault]
 ) -> list[tuple[str, int]]:
     """Shards to compute anew: done, not known to be faulty, spread evenly over each stage."""
     bad = {(f.stage, f.shard) for f in faults}
     found = []
     for plan in plans:
         stage = plan.layout.stage
-        good = [s for s in sorted(done_shards(path, stage)) if (stage, s) not in bad]
+        good = [s for s in done[stage] if (stage, s) not in bad]
         picks = np.unique(np.linspace(0, len(good) - 1, min(wanted, len(good))).astype(int))
         found += [(stage, good[k]) for k in picks]
     return found

@@ -18,7 +18,7 @@ from distdesc.place import Place
 from distdesc.reduction.projection import Projection
 from distdesc.stages.fingerprint import Fingerprint
 from distdesc.stages.stage import Stage
-from distdesc.store.fits import read_fitted
+from distdesc.store.fits import projection_digest, read_fitted
 from distdesc.store.layout import StageLayout, system_specs
 from distdesc.store.projection import read_projection
 from distdesc.store.storage import stamp
@@ -40,11 +40,14 @@ class StageWork:
         Its rows and shards.
     writer : RowWriter
         Of its arrays.
+    projection : str
+        Digest of the projection that the stage applies; empty if it applies none.
     """
 
     stage: Stage
     layout: StageLayout
     writer: RowWriter
+    projection: str = ""
 
     @property
     def measured(self) -> frozenset[str]:
@@ -132,6 +135,7 @@ def _open(
     index = SourceIndex.load(path / INDEX)
     campaign = rebuild(plan)
     stages = campaign.stages
+    applied = projection_digest(dict(projection)) if projection else ""
     if projection:
         fitted = load_projection(campaign, path, dict(projection))
         stages = tuple(_reduced(stage, fitted) for stage in stages)
@@ -141,7 +145,10 @@ def _open(
         specs = (*outputs, *system_specs(layout.stage, outputs))
         stage.warm_up()
         work[layout.stage] = StageWork(
-            stage, layout, RowWriter(path, layout, specs, campaign.store.sync)
+            stage,
+            layout,
+            RowWriter(path, layout, specs, campaign.store.sync),
+            applied if isinstance(stage, Fingerprint) else "",
         )
     return Workspace(path, plan, campaign, index, work)
 

@@ -13,6 +13,7 @@ from distdesc.campaign import Campaign
 from distdesc.errors import CampaignError, StoreError
 from distdesc.report.export_decoded import SUFFIXES, write_decoded
 from distdesc.report.export_singular import write_singular
+from distdesc.report.mixed import check_projection
 from distdesc.report.reader import Run
 from distdesc.report.singular_rows import stage_of
 from distdesc.schema import RowKind
@@ -53,7 +54,7 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     CampaignError
         If suffix or range are not of these forms, or the suffix does not suit the store.
     StoreError
-        If the store has no fingerprints, or a package is missing.
+        If the store has no fingerprints, they are of several projections, or a package is missing.
     SourceError
         If extended XYZ is asked for and the source cannot be read.
     """
@@ -68,6 +69,8 @@ def export(run: Run, output: Path, structures: str = "") -> int:
     index = SourceIndex.load(run.path / INDEX)
     if str(output.absolute()) in {stamp.path for stamp in index.files}:
         raise CampaignError(f"output must not be the source itself, got {output}")
+    if "fingerprint" in run.stages:
+        check_projection(run, *_rows(run, start, stop))
     partial = output.with_name(f".partial-{output.name}")
     try:
         written = write(run, partial, start, stop)

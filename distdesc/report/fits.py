@@ -40,6 +40,10 @@ class FitSummary:
         Worker time by activity, in s.
     first, last : float
         Unix time at which the first part was begun and the last was finished; 0 if none.
+    projection : str
+        Digest of the projection; empty if it does not stand.
+    other_shards : int
+        Shards with a receipt whose rows another projection reduced: the next run computes them.
     """
 
     reduction: str
@@ -58,6 +62,8 @@ class FitSummary:
     seconds: dict[str, float]
     first: float
     last: float
+    projection: str = ""
+    other_shards: int = 0
 
 
 def summarise_fit(run: Run) -> tuple[FitSummary | None, dict[int, str]]:
@@ -110,6 +116,7 @@ def summarise_fit(run: Run) -> tuple[FitSummary | None, dict[int, str]]:
         seconds={k: round(v, 6) for k, v in seconds.items()},
         first=min((r.finished - r.seconds.get("total", 0.0) for r in receipts), default=0.0),
         last=max((r.finished for r in receipts), default=0.0),
+        projection="" if fitted is None else fitted.digest,
     )
     return summary, {k: reason for r in receipts for k, reason in r.quarantined}
 
@@ -127,10 +134,12 @@ def reduction_words(fit: FitSummary) -> str:
     if not fit.fitted:
         done = f"{fit.parts_done:,} of {fit.parts:,} parts of the fit done"
         return f"{what}, {done if fit.parts else 'not drawn yet'}"
-    if not fit.explained:
-        return what
-    kept = variance_words(sum(fit.explained))
-    return f"{what}, {kept} of the variance of {fit.environments:,} environments"
+    if fit.explained:
+        kept = variance_words(sum(fit.explained))
+        what = f"{what}, {kept} of the variance of {fit.environments:,} environments"
+    if fit.other_shards:
+        what = f"{what}; {fit.other_shards:,} shards were reduced by another one: run it again"
+    return what
 
 
 def variance_words(part: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from distdesc.errors import SourceError
@@ -80,7 +80,7 @@ class Summary:
     question : str
         The campaign's question.
     complete : bool
-        Whether every shard has its receipt.
+        Whether every shard has its receipt, and all are of one projection.
     structures : int
         Of the source.
     environments : int
@@ -144,25 +144,27 @@ def summarise(run: Run) -> Summary:
         If a receipt is damaged.
     """
     fit, quarantined = summarise_fit(run)
-    stages, size = [], 0
+    projection = "" if fit is None else fit.projection
+    stages, size, others = [], 0, 0
     for layout in run.plan.layouts:
         receipts = list(iter_receipts(run.path, layout.stage))
         for receipt in receipts:
             quarantined.update(receipt.quarantined)
             size += sum(n for n, _ in receipt.objects.values())
+            others += not receipt.suits(projection)
         stages.append(_stage(layout.stage, run, receipts))
     places = _places(run)
     return Summary(
         path=str(run.path),
         digest=run.plan.digest,
         question=run.plan.campaign.get("question", ""),
-        complete=all(s.shards_done == s.shards for s in stages),
+        complete=all(s.shards_done == s.shards for s in stages) and not others,
         structures=run.n_structures,
         environments=run.n_environments,
         stages=tuple(stages),
         quarantined=quarantined,
         bytes=size,
-        fit=fit,
+        fit=None if fit is None else replace(fit, other_shards=others),
         files=None if places is None else places.count(quarantined),
         places={} if places is None else {k: places.find(k) for k in quarantined},
     )

@@ -248,6 +248,8 @@ def verification_table(found: dict[str, Any]) -> Group:
         What `Verification.to_dict` returned.
     """
     facts = facts_table(escape(found["path"]))
+    if found["share"]:
+        facts.add_row("share", found["share"].replace("-", " "))
     facts.add_row("shards", f"{found['shards_done']:,} of {found['shards']:,} done")
     facts.add_row("objects", f"{found['objects']:,} checked, {size(found['bytes'])}")
     anew = f"{found['recomputed']} shards, compared bit for bit"

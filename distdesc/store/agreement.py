@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from distdesc.errors import LastingError
+from distdesc.errors import LastingError, RunError
 
 if TYPE_CHECKING:
     from distdesc.store.receipts import Receipt
 
 
 def check_agreement(
-    first: Receipt, digests: Mapping[str, str], measured: Collection[str], host: str
+    first: Receipt,
+    digests: Mapping[str, str],
+    measured: Collection[str],
+    host: str,
+    projection: str = "",
 ) -> None:
     """
     Refuse what another attempt of the same shard computed, if it is not the same.
@@ -27,12 +31,21 @@ def check_agreement(
         Arrays whose values differ from one attempt to the next, such as times.
     host : str
         Where the other was computed.
+    projection : str
+        Digest of the projection that reduced its rows; empty if none did.
 
     Raises
     ------
+    RunError
+        If another projection reduced the rows of the other.
     LastingError
         Naming the arrays that differ; the next run would take the shard as done, and say nothing.
     """
+    if first.projection and projection and first.projection != projection:
+        raise RunError(
+            f"{first.stage} shard {first.shard} was reduced by another projection than is in the "
+            f"store now; run the same command again, which computes it anew"
+        )
     names = [k for k in {**digests, **first.digests} if k not in measured]
     differing = [k for k in names if first.digests.get(k) != digests.get(k)]
     if differing:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from distdesc.place import Place
 from distdesc.schema import ArraySpec
 from distdesc.store import storage
 from distdesc.store.receipts import Receipt
-from distdesc.store.rows import digest_file, object_path
+from distdesc.store.rows import object_path
 
 Sizes = dict[str, NDArray[np.int64]]
 
@@ -24,11 +25,10 @@ def object_fault(
     path: Place,
     spec: ArraySpec,
     receipt: Receipt,
-    content: bool,
     sizes: Sizes | None = None,
 ) -> str | None:
     """
-    Say how the object of one array is not as a receipt says; None if it is.
+    Say whether the object of one array is missing, or has another size than a receipt says.
 
     Values that are measured may be those of another attempt that lost the race.
 
@@ -40,8 +40,6 @@ def object_fault(
         The array.
     receipt : Receipt
         Of the shard.
-    content : bool
-        Read the object too; otherwise, it must be there and have its size.
     sizes : dict of str to ndarray, optional
         What `listed_sizes` found; looked up if None.
     """
@@ -52,12 +50,32 @@ def object_fault(
         return None if expected is None else f"{file} is missing"
     if expected is None:
         return f"{file} should not exist"
-    size, checksum = expected
-    if spec.measured:
-        return None
-    if found != size:
-        return f"{file} has {found} bytes, its receipt says {size}"
-    if content and digest_file(file) != checksum:
+    if not spec.measured and found != expected[0]:
+        return f"{file} has {found} bytes, its receipt says {expected[0]}"
+    return None
+
+
+def content_fault(
+    path: Place, spec: ArraySpec, receipt: Receipt, content: bytes | None
+) -> str | None:
+    """
+    Say how the content of an object is not as a receipt says; None if it is.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+    spec : ArraySpec
+        The array.
+    receipt : Receipt
+        Of the shard, which has such an object.
+    content : bytes or None
+        As it was read; None if it is not there.
+    """
+    file = object_path(path, spec, receipt.shard)
+    if content is None:
+        return f"{file} is missing"
+    if not spec.measured and xxhash.xxh3_128_hexdigest(content) != receipt.objects[spec.name][1]:
         return f"{file} has other bytes than its receipt says"
     return None
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.sync import sync
-from zarr.storage import ObjectStore
 
 from distdesc.place import ObjectPath
 from distdesc.store.client import client, environment, told
@@ -24,7 +21,7 @@ BLOCK = 2**24
 """Bytes of a block, at the least, of what is copied."""
 
 AT_ONCE = 64
-"""Objects that are read at the same time."""
+"""Objects that are read, or put, at the same time."""
 
 CREATIONS = 5
 """Tries of a conditional put whose answer was lost."""
@@ -164,29 +161,53 @@ class Bucket:
             return found.data == data
         raise last or OSError(errno.EIO, "it can be neither created nor read", f"{self._url}/{key}")
 
-    def put(self, key: str, data: bytes | memoryview, over: Version | None = None) -> bool:
+    def put(self, key: str, data: bytes, over: Version) -> bool:
         """
-        Put an object, and replace what is there; False if that is not what it should be.
+        Replace a small object; False if what is there is not what it should be.
 
         Parameters
         ----------
         key : str
             Its name.
-        data : bytes or memoryview
+        data : bytes
             The content.
-        over : dict of str to str, optional
+        over : dict of str to str
             Version that what is there must have.
         """
-        large = len(data) > SINGLE and over is None
-        how: Any = {} if over is None else {"mode": over}
+        mode: Any = over
         try:
             with told(f"{self._url}/{key}"):
-                self._obs.put(
-                    self._client, key, data, use_multipart=large, chunk_size=SINGLE // 4, **how
-                )
+                self._obs.put(self._client, key, data, mode=mode, use_multipart=False)
         except FileExistsError:
             return False
         return True
+
+    def put_each(self, objects: Sequence[tuple[str, bytes | memoryview]]) -> None:
+        """
+        Put objects at the same time, and replace what is there.
+
+        All are safe when this returns; if one fails, none is under way any more.
+
+        Parameters
+        ----------
+        objects : sequence of tuple of str and bytes or memoryview
+            Name and content of each.
+        """
+        for begin in range(0, len(objects), AT_ONCE):
+            sync(self._put_all(objects[begin : begin + AT_ONCE]))
+
+    async def _put_all(self, objects: Sequence[tuple[str, bytes | memoryview]]) -> None:
+        ends = await asyncio.gather(*(self._put(*one) for one in objects), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def _put(self, key: str, data: bytes | memoryview) -> None:
+        with told(f"{self._url}/{key}"):
+            await self._obs.put_async(
+                self._client, key, data,
+                use_multipart=len(data) > SINGLE, chunk_size=SINGLE // 4,
+            )  # fmt: skip
 
     def delete(self, keys: Sequence[str]) -> None:
         """
@@ -234,72 +255,6 @@ class Bucket:
 
 def _version(meta: Any) -> Version:
     return {k: meta[k] for k in ("e_tag", "version") if meta.get(k)}
-
-
-class ZarrBucket(ObjectStore):  # type: ignore[type-arg]
-    """
-    Store of Zarr in a bucket, which says what fails, and travels without credentials.
-
-    Parameters
-    ----------
-    path : ObjectPath
-        The store.
-    read_only : bool
-        Whether nothing can be written.
-    """
-
-    def __init__(self, path: ObjectPath, read_only: bool = False) -> None:
-        super().__init__(client(path.scheme, path.bucket, path.key), read_only=read_only)
-        self.path = path
-
-    def __reduce__(self) -> tuple[type[ZarrBucket], tuple[ObjectPath, bool]]:
-        return type(self), (self.path, self.read_only)
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def with_read_only(self, read_only: bool = False) -> ZarrBucket:
-        """
-        See zarr.abc.store.Store.
-
-        Parameters
-        ----------
-        read_only : bool
-            Whether nothing can be written.
-        """
-        return type(self)(self.path, read_only)
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """
-        See zarr.abc.store.Store.
-
-        Parameters
-        ----------
-        key : str
-            Name of the object.
-        prototype : BufferPrototype
-            Of what is returned.
-        byte_range : ByteRequest, optional
-            Part of it.
-        """
-        with told(f"{self.path}/{key}"):
-            return await super().get(key, prototype, byte_range)
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """
-        See zarr.abc.store.Store.
-
-        Parameters
-        ----------
-        key : str
-            Name of the object.
-        value : Buffer
-            The content.
-        """
-        with told(f"{self.path}/{key}"):
-            await super().set(key, value)
 
 
 def bucket_of(path: ObjectPath) -> Bucket:

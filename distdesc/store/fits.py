@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -59,9 +60,27 @@ class Fitted:
     files: dict[str, str] = field(default_factory=dict)
 
     @property
+    def digest(self) -> str:
+        """Digest of the projection, by which receipts of rows name it."""
+        return projection_digest(self.digests)
+
+    @property
     def explained(self) -> tuple[float, ...]:
         """Part of the total variance along each component; empty if nothing was fitted."""
         return tuple(v / self.total_variance if self.total_variance else 0.0 for v in self.variance)
+
+
+def projection_digest(digests: Mapping[str, str]) -> str:
+    """
+    XXH3-128 of a projection.
+
+    Parameters
+    ----------
+    digests : mapping of str to str
+        Of the values of each of its arrays.
+    """
+    text = "".join(f"{name}:{digest};" for name, digest in sorted(digests.items()))
+    return xxhash.xxh3_128_hexdigest(text.encode())
 
 
 def pass_name(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def files(folder: Path) -> Iterator[str]:
         yield from found if inner == "." else (f"{inner}/{name}" for name in found)
 
 
-def remove_partials(folder: Path) -> None:
+def remove_partials(folder: Path, spared: Callable[[Path], bool]) -> None:
     """
     See `storage.remove_partials`.
 
@@ -134,9 +134,12 @@ def remove_partials(folder: Path) -> None:
     ----------
     folder : pathlib.Path
         Searched with all its sub-folders.
+    spared : callable
+        Says what is to be left.
     """
     for partial in list(folder.rglob(f"*{PARTIAL}")):
-        partial.unlink(missing_ok=True)
+        if not spared(partial):
+            partial.unlink(missing_ok=True)
 
 
 def write(path: Path, blocks: Iterable[bytes]) -> None:

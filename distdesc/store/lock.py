@@ -87,6 +87,23 @@ def is_lock(name: str) -> bool:
     return _LOCKS.fullmatch(name) is not None
 
 
+def is_being_taken(file: Path) -> bool:
+    """
+    Whether a half-written file may be a lock that a client is about to take, or to take away.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The file; one that was not touched for long is a dead client's.
+    """
+    name = file.name.removesuffix(PARTIAL)
+    if name == file.name or not is_lock(name.rpartition(".")[0]):
+        return False
+    with suppress(FileNotFoundError):
+        return time.time() - file.stat().st_mtime < STALE_AFTER
+    return False
+
+
 @contextmanager
 def client_lock(
     path: Place, share: str = "", waiting: Callable[[str], None] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xxhash
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -13,9 +14,10 @@ from distdesc.errors import StoreError
 from distdesc.place import Place
 from distdesc.store.arrays import consolidate
 from distdesc.store.checked import UNREADABLE, get_array
-from distdesc.store.fits import Arrays, Fitted
+from distdesc.store.containment import inside
+from distdesc.store.fits import Arrays, Fitted, read_fitted
 from distdesc.store.rows import digest_file, digest_rows
-from distdesc.store.storage import delete_folder, files, zarr_store
+from distdesc.store.storage import delete_folder, files, read, zarr_store
 
 GROUP = "reduction"
 """Zarr group of the arrays of the projection."""
@@ -69,6 +71,7 @@ _DIMENSIONS = {
     "components": ("component", "feature"),
     "variance": ("component",),
 }
+_METADATA = ("zarr.json", *(f"{name}/zarr.json" for name in _DIMENSIONS))
 _DESCRIPTIONS = {
     "mean": "Subtracted from each fingerprint.",
     "components": "Each number kept is the product of a row with what the mean leaves.",
@@ -122,6 +125,31 @@ def projection_files(path: Place) -> dict[str, str]:
         The store.
     """
     return {name: digest_file(path / GROUP / name) for name in sorted(files(path / GROUP))}
+
+
+def fitted_metadata(path: Place) -> dict[str, bytes]:
+    """
+    Metadata of the projection as they were written, by name in the group ``reduction``.
+
+    Parameters
+    ----------
+    path : Place
+        The store.
+
+    Returns
+    -------
+    dict of str to bytes
+        Of group and arrays; empty if nothing is fitted, or one of them is damaged or missing.
+    """
+    try:
+        fitted = read_fitted(path)
+        written = {} if fitted is None else fitted.files
+        names = [name for name in _METADATA if name in written]
+        found = {name: read(inside(path, path / GROUP / name)) for name in names}
+    except (StoreError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return {}
+    sound = all(xxhash.xxh3_128_hexdigest(v) == written[k] for k, v in found.items())
+    return found if sound else {}
 
 
 def projection_faults(path: Place, fitted: Fitted) -> dict[str, str]:

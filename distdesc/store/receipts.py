@@ -54,6 +54,8 @@ class Receipt:
     crashed : list of int
         Structures of `quarantined` that are not to be touched: they killed the process that
         computed them, or would have needed more memory than it may use.
+    projection : str
+        Digest of the projection that reduced the rows; empty if none did, or of older stores.
     """
 
     campaign: str
@@ -69,6 +71,7 @@ class Receipt:
     where: dict[str, Any] = field(default_factory=dict)
     finished: float = 0.0
     crashed: list[int] = field(default_factory=list)
+    projection: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
@@ -78,6 +81,17 @@ class Receipt:
     def untouchable(self) -> dict[int, str]:
         """Structures that are not to be touched, and why."""
         return {k: reason for k, reason in self.quarantined if k in self.crashed}
+
+    def suits(self, projection: str) -> bool:
+        """
+        Whether the rows may stay beside a projection: it reduced them, or they do not say.
+
+        Parameters
+        ----------
+        projection : str
+            Digest of it; empty if there is none.
+        """
+        return not (projection and self.projection) or self.projection == projection
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
@@ -144,7 +158,8 @@ def commit(path: Place, receipt: Receipt, measured: Collection[str] = ()) -> boo
         return True
     first = read_receipt(path, receipt.stage, receipt.shard)
     if first is not None:
-        check_agreement(first, receipt.digests, measured, str(receipt.where.get("host")))
+        host = str(receipt.where.get("host"))
+        check_agreement(first, receipt.digests, measured, host, receipt.projection)
     return False
 
 

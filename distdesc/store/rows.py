@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 
 from distdesc.errors import StoreError
 from distdesc.place import Place, place
@@ -98,6 +99,8 @@ class RowReader:
     ----------
     path : Place or str
         The store.
+    held : zarr.abc.store.Store, optional
+        Its objects, some of which are in memory.
 
     Raises
     ------
@@ -105,10 +108,11 @@ class RowReader:
         If there is no store.
     """
 
-    def __init__(self, path: Place | str) -> None:
+    def __init__(self, path: Place | str, held: Store | None = None) -> None:
         self.path = place(path)
+        store = zarr_store(self.path, True) if held is None else held
         try:
-            self._group = zarr.open_group(zarr_store(self.path, True), mode="r", zarr_format=3)
+            self._group = zarr.open_group(store, mode="r", zarr_format=3)
         except (FileNotFoundError, *UNREADABLE) as error:
             raise StoreError(f"{path} is not a Zarr store: {error}") from error
         self._arrays: dict[str, zarr.Array[Any]] = {}

@@ -8,7 +8,7 @@ fails is an OSError with the place's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from zarr.abc.store import Store
 from distdesc.place import ObjectPath, Place
 from distdesc.store import bucket, local
 from distdesc.store.containment import ContainedStore
+from distdesc.store.zarr_bucket import ZarrBucket
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ class Batch:
     """
     Objects that are put in place together, each whole, and are all safe at about the cost of one.
 
-    A context manager; files that were not put in place are gone at its end. In a bucket, an
-    object is in place when it is added.
+    A context manager; files that were not put in place are gone at its end. In a bucket, objects
+    are put at the same time.
 
     Parameters
     ----------
@@ -152,6 +153,7 @@ class Batch:
 
     def __init__(self, sync: bool = True) -> None:
         self._files = local.FileBatch(sync)
+        self._objects: list[tuple[ObjectPath, bytes | memoryview]] = []
 
     def __enter__(self) -> Batch:
         return self
@@ -167,23 +169,27 @@ class Batch:
 
     def add(self, file: Place, *data: bytes | memoryview) -> None:
         """
-        Take an object; it may be in place from now on.
+        Take an object; it is in place after `place`.
 
         Parameters
         ----------
         file : Place
-            Its place, which may be taken.
+            Its place, which may be taken; all of a batch are in one store.
         *data : bytes or memoryview
             The content, in pieces.
         """
         if isinstance(file, Path):
             self._files.add(file, *data)
         else:
-            bucket.bucket_of(file).put(file.key, data[0] if len(data) == 1 else b"".join(data))
+            self._objects.append((file, data[0] if len(data) == 1 else b"".join(data)))
 
     def place(self) -> None:
         """Put all objects in place, and have them safe before this returns."""
         self._files.place()
+        if self._objects:
+            here = bucket.bucket_of(self._objects[0][0])
+            here.put_each([(file.key, data) for file, data in self._objects])
+            self._objects.clear()
 
 
 def replace(file: Place, *data: bytes | memoryview) -> None:
@@ -291,7 +297,7 @@ def files(folder: Place) -> Iterator[str]:
     return local.files(folder) if isinstance(folder, Path) else (name for name, _ in sizes(folder))
 
 
-def remove_partials(folder: Place) -> None:
+def remove_partials(folder: Place, spared: Callable[[Path], bool] = lambda file: False) -> None:
     """
     Delete what killed writers left behind; to be called when no attempt is running.
 
@@ -299,9 +305,11 @@ def remove_partials(folder: Place) -> None:
     ----------
     folder : Place
         Searched with all that is below it.
+    spared : callable
+        Says of a file that is written by somebody who lives.
     """
     if isinstance(folder, Path):
-        local.remove_partials(folder)
+        local.remove_partials(folder, spared)
 
 
 def zarr_store(path: Place, read_only: bool = False) -> Store:
@@ -317,4 +325,4 @@ def zarr_store(path: Place, read_only: bool = False) -> Store:
     """
     if isinstance(path, Path):
         return ContainedStore(path, read_only=read_only)
-    return bucket.ZarrBucket(path, read_only)
+    return ZarrBucket(path, read_only)

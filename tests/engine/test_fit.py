@@ -17,7 +17,13 @@ from support import StoppedError, contents, rewrite
 
 from distdesc.campaign import Campaign
 from distdesc.engine import frame, workspace
-from distdesc.engine.events import FitFinished, PartFinished, PassStarted, RunStarted
+from distdesc.engine.events import (
+    FitFinished,
+    PartFinished,
+    PassStarted,
+    RunStarted,
+    ShardFinished,
+)
 from distdesc.engine.preview import preview
 from distdesc.engine.run import run, stage_plans
 from distdesc.engine.sample import RUN_ROWS, draw_runs
@@ -32,7 +38,6 @@ from distdesc.report.fits import variance_words
 from distdesc.report.reader import open_run
 from distdesc.report.summary import summarise
 from distdesc.store.fits import basis_path, read_fitted, sketch_path
-from distdesc.store.objects import sealed, unsealed
 from distdesc.store.receipts import done_shards, revoke
 from distdesc.store.written import read_plan
 
@@ -399,6 +404,8 @@ def test_a_damaged_projection_is_named_and_the_next_run_restores_it(
     run(campaign, [events.append])
     assert f"reduction/{name}" in caplog.text
     assert [e for e in events if isinstance(e, FitFinished)]
+    # The same bytes as before: rows are kept.
+    assert not [e for e in events if isinstance(e, ShardFinished)]
     assert contents(path) == contents(reduced)
     assert verify(path).faults == ()
 
@@ -426,14 +433,22 @@ def test_a_stage_does_not_run_before_the_fit(make):
         run_task(campaign.path, plan.digest, versions(), task)
 
 
-def test_components_that_differ_from_those_of_the_rows_are_refused(copied):
+def test_metadata_of_a_projection_that_the_root_lists_wrongly_are_named_and_written_again(
+    copied, reduced
+):
     path, campaign = copied
-    file = path / "run" / "fit" / "fitted.json"
-    data = unsealed(file.read_bytes())
-    data["digests"]["components"] = "0" * 32
-    file.write_bytes(sealed(data))
-    with pytest.raises(StoreError, match="has rows of other components than are fitted now"):
-        run(campaign)
+    before = (path / "zarr.json").read_bytes()
+    changed = before.replace(
+        b"Subtracted from each fingerprint.", b"Subtracted from no fingerprint."
+    )
+    assert changed != before
+    (path / "zarr.json").write_bytes(changed)
+    assert [(f.stage, f.array) for f in verify(path, 0).faults] == [("frame", "zarr.json")]
+    events = []
+    run(campaign, [events.append])
+    assert not [e for e in events if isinstance(e, PassStarted | RunStarted)]
+    assert contents(path) == contents(reduced)
+    assert verify(path, 0).faults == ()
 
 
 @pytest.mark.parametrize(

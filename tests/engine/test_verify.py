@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import zarr
-from support import rewrite
+from support import call, fail, rewrite
 
 from distdesc.campaign import Campaign
 from distdesc.engine.run import run
+from distdesc.engine.share import Share
 from distdesc.engine.verify import verify
 from distdesc.errors import StoreError
-from distdesc.store.lock import client_lock
-from distdesc.store.receipts import read_receipt, receipt_path
+from distdesc.store import lock as locks
+from distdesc.store.lock import LOCK, client_lock
+from distdesc.store.receipts import done_shards, read_receipt, receipt_path
 from distdesc.store.rows import digest_file, digest_rows
 from distdesc.store.written import read_plan
 
@@ -91,6 +95,67 @@ def test_a_damaged_receipt_is_found_and_repaired(store):
     assert [(f.shard, f.array) for f in found.faults] == [(1, "")]
     run(Campaign.from_dict({**read_plan(store).campaign, "store": _store(store)}))
     assert verify(store).faults == ()
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_shares_look_at_every_shard_once_and_name_what_is_wrong_in_theirs(store, count):
+    damage_bit(store / "fingerprint" / "c" / "2" / "0")
+    receipt_path(store, "fingerprint", 4).write_bytes(b"{}")
+    found = [verify(store, 0, share=Share(k, count)) for k in range(1, count + 1)]
+    assert sum(f.shards for f in found) == sum(f.shards_done for f in found) == 8
+    assert sum(f.objects for f in found) == 3 * 7
+    assert found[0].share == f"1-of-{count}"
+    for share, shards in enumerate(Share(k, count).of([2, 4]) for k in range(1, count + 1)):
+        assert [f.shard for f in found[share].faults] == shards
+
+
+def test_what_all_shares_need_is_checked_by_each_and_the_rest_by_the_first(store):
+    damage_bit(store / "offsets" / "c" / "0")
+    assert [len(verify(store, 0, share=Share(k, 2)).faults) for k in (1, 2)] == [1, 0]
+    (store / "number" / "zarr.json").unlink()
+    faults = [verify(store, 0, share=Share(k, 2)).faults for k in (1, 2)]
+    assert all("number/zarr.json" in {f.array for f in found} for found in faults)
+    # Whichever comes first repairs it for both.
+    assert verify(store, 0, repair=True, share=Share(2, 2)).faults
+    assert [len(verify(store, 0, share=Share(k, 2)).faults) for k in (1, 2)] == [1, 0]
+    assert verify(store, 0, repair=True, share=Share(1, 2)).faults
+    assert verify(store, 1).faults == ()
+
+
+def test_a_damaged_shard_table_is_found_by_every_share_before_rows_are_computed_by_it(store):
+    damage_bit(store / "run" / "shards" / "fingerprint.npy")
+    assert [f.stage for f in verify(store, 1, share=Share(2, 2)).faults] == ["frame"]
+
+
+def test_shares_repair_beside_each_other_and_compute_anew_in_theirs(store):
+    for shard in (2, 5):
+        damage_bit(store / "fingerprint" / "c" / str(shard) / "0")
+    with client_lock(store, "1-of-2"):
+        found = verify(store, 2, repair=True, share=Share(2, 2))
+        assert ([f.shard for f in found.faults], found.recomputed) == ([5], 2)
+        with pytest.raises(StoreError, match="another client"):
+            verify(store, 0, repair=True, share=Share(1, 2))
+    assert done_shards(store, "fingerprint") == {0, 1, 2, 3, 4, 6, 7}
+
+
+def test_a_repair_shows_other_clients_that_it_lives(store, monkeypatch):
+    monkeypatch.setattr(locks, "STALE_AFTER", 0.0)
+    times = []
+
+    def tick(done, total):
+        times.append((store / LOCK).stat().st_mtime)
+        os.utime(store / LOCK, (0, 0))
+
+    verify(store, 0, repair=True, tick=tick)
+    assert len(times) == 8
+    assert min(times) > 0
+
+
+def test_the_command_takes_a_share(store, capsys):
+    found = json.loads(call("verify", store, "--shards", "2/3", "--json"))
+    assert (found["share"], found["shards"], found["faults"]) == ("2-of-3", 3, [])
+    assert "2 of 3" in call("verify", store, "--shards", "2/3", "--recompute", "0")
+    assert fail(capsys, "verify", store, "--shards", "4/3")[0] == 2
 
 
 def _store(path):

@@ -2,10 +2,12 @@
 An S3 server on loopback: moto's, behind a door that counts requests and can be told to fail.
 
 Run as ``python server.py``; the first line of its output is its address. ``/_door`` is the door's
-own: GET gives what went through, by method and kind; POST takes ``{"fail": n, "status": 503}``,
+own: GET gives what went through, by method and kind, and how many at once at the most; POST takes
+``{"fail": n, "status": 503}``,
 ``{"lose": n}``, which carries out the next n conditional writes and breaks off the connection,
 ``{"hold": n}``, after which receipts wait until more are let through,
-``{"latency": s}``, which every request takes longer, or ``{"reset": true}``.
+``{"latency": s}``, which every request takes longer, ``{"refuse": "x"}``, which refuses requests of
+objects whose name ends so, or ``{"reset": true}``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from typing import Any
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+AT_ONCE = "at once"
+"""Key of the most requests that were waiting at the same time, in what GET gives."""
+
 Start = Callable[..., Any]
 Environment = dict[str, Any]
 
@@ -34,16 +39,23 @@ class Door:
         self.app = DomainDispatcherApplication(create_backend_app)
         self.counts: collections.Counter[str] = collections.Counter()
         self.fail, self.status, self.lose, self.hold = 0, 503, 0, sys.maxsize
-        self.latency = 0.0
+        self.latency, self.refuse = 0.0, ""
         self.receipts = 0
+        self.now = self.most = 0
         # A real server checks and writes a conditional PUT as one; moto, in two steps.
         self.writing = threading.Lock()
+        self.counting = threading.Lock()
 
     def __call__(self, environ: Environment, start: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/_door":
             return self.told(environ, start)
         self.counts[self.kind(environ)] += 1
+        with self.counting:
+            self.now += 1
+            self.most = max(self.most, self.now)
         time.sleep(self.latency)
+        with self.counting:
+            self.now -= 1
         # The whole body is taken before anything is answered, as real servers do.
         length = int(environ.get("CONTENT_LENGTH") or 0)
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
@@ -51,6 +63,8 @@ class Door:
             self.fail -= 1
             self.counts["failed"] += 1
             return self.failure(start, self.status)
+        if self.refuse and environ["PATH_INFO"].endswith(self.refuse):
+            return self.failure(start, 403)
         if environ["REQUEST_METHOD"] != "PUT":
             return self.app(environ, start)
         conditional = "HTTP_IF_NONE_MATCH" in environ
@@ -92,12 +106,14 @@ class Door:
             if order.get("reset"):
                 self.fail, self.lose, self.hold, self.receipts = 0, 0, sys.maxsize, 0
                 self.counts.clear()
+                self.most, self.latency, self.refuse = 0, 0.0, ""
             self.fail = order.get("fail", self.fail)
             self.lose = order.get("lose", self.lose)
             self.hold = order.get("hold", self.hold)
             self.latency = order.get("latency", self.latency)
+            self.refuse = order.get("refuse", self.refuse)
             self.status = order.get("status", self.status)
-        body = json.dumps(self.counts).encode()
+        body = json.dumps({**self.counts, AT_ONCE: self.most}).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 

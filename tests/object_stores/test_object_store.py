@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from support import call, contents, fail
+from support import StoppedError, call, contents, fail, stop
 
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, ShardFinished
@@ -143,6 +143,45 @@ def test_a_run_finds_what_is_missing_by_itself(store, make, finished, fetched):
     assert shards == [1, 2]
     assert f"{store}/fingerprint/c/1/0 is missing (and 1 more)" in said
     assert contents(fetched(store)) == contents(finished)
+
+
+def test_objects_are_verified_with_one_request_each_and_many_at_once(store, server):
+    server.tell(reset=True, latency=0.05)
+    assert verify(store, recomputed=0).faults == ()
+    server.tell(latency=0)
+    counts = server.counts()
+    # Receipts and three objects of each of eight shards; the rest is the frame.
+    assert counts["GET"] < 8 * 4 + 30
+    assert counts["at once"] >= 8
+
+
+def test_the_objects_of_a_shard_are_put_at_once_and_its_receipt_if_all_of_them_are(
+    bucket, make, server
+):
+    with pytest.raises(StoppedError):
+        run(make(bucket), [stop])
+    plan = read_plan(bucket)
+    task = stage_plans(bucket, plan)[0].task(0)
+    names = ("fingerprint/c/0/0", "fingerprint_status/c/0", "number/c/0")
+
+    def there() -> set[str]:
+        return {name for name in names if storage.exists(bucket / name)}
+
+    for harmed in names:
+        server.tell(refuse=harmed)
+        with pytest.raises(StoreError, match=f"{harmed} was refused"):
+            run_task(bucket, plan.digest, versions(), task)
+        server.tell(refuse="")
+        # The others were waited for.
+        assert there() == {*names} - {harmed}
+        assert done_shards(bucket, "fingerprint") == set()
+        for name in names:
+            storage.delete(bucket / name)
+    server.tell(reset=True, latency=0.2)
+    run_task(bucket, plan.digest, versions(), task)
+    assert server.counts()["at once"] == 3
+    assert there() == {*names}
+    assert done_shards(bucket, "fingerprint") == {0}
 
 
 def test_a_flipped_bit_is_never_read_as_a_value(store):

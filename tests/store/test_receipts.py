@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from distdesc.errors import LastingError, StoreError
+from distdesc.errors import LastingError, RunError, StoreError
+from distdesc.store.lock import is_being_taken
 from distdesc.store.receipts import (
     Receipt,
     commit,
@@ -87,3 +90,32 @@ def test_replace_overwrites_and_partials_are_removed(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"2"
     remove_partials(tmp_path)
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "left"),
+    [
+        ("client.lock", 0, True),
+        ("client-2-of-5.lock", 500, True),
+        ("begin.lock", 0, True),
+        ("client.lock", 700, False),
+        ("plan.json", 0, False),
+        ("client-2-of-5.lock.json", 0, False),
+    ],
+)
+def test_a_lock_that_somebody_is_about_to_take_is_not_removed_with_partials(
+    tmp_path, name, age, left
+):
+    file = tmp_path / "run" / f"{name}.{'0a' * 16}.partial"
+    file.parent.mkdir()
+    file.write_bytes(b"half")
+    os.utime(file, (time.time() - age,) * 2)
+    remove_partials(tmp_path, is_being_taken)
+    assert file.exists() == left
+
+
+def test_rows_of_two_projections_are_no_disagreement_of_machines(tmp_path):
+    commit(tmp_path, dataclasses.replace(RECEIPT, projection="aa"))
+    other = dataclasses.replace(RECEIPT, projection="bb", digests={"fingerprint": "ff"})
+    with pytest.raises(RunError, match="reduced by another projection"):
+        commit(tmp_path, other)
