@@ -20,9 +20,9 @@ from distdesc.store.receipts import Receipt
 log = logging.getLogger(__name__)
 
 
-class Telling:
+class AttemptReport:
     """
-    An attempt on a worker, of which the board is told; a context manager around it.
+    What the board is told of an attempt on a worker; a context manager around it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Telling:
         self.campaign, self.stage, self.shard = campaign, stage, shard
         self._began = time.time()
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> AttemptReport:
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ from distributed import get_worker
 
 from distdesc.engine.executors.executor import FINAL, CrashError, TaskFunction
 from distdesc.engine.plan import Task
-from distdesc.monitor.reporting import Telling
+from distdesc.monitor.reporting import AttemptReport
 from distdesc.store.receipts import Receipt
 
 
@@ -58,9 +58,9 @@ def tried(
         # Fires even if the interpreter is held by what hangs.
         faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
     try:
-        with Telling(campaign, task.stage, task.shard) as board:
+        with AttemptReport(campaign, task.stage, task.shard) as report:
             receipt = attempt(task)
-            board.done(receipt)
+            report.done(receipt)
         return receipt
     except (*FINAL, CrashError) as error:
         return error
