@@ -62,11 +62,11 @@ def test_shares_may_begin_a_store_together_also_from_packed_text(make, molecules
     job.write_text(campaign.to_toml())
     command = [sys.executable, "-m", "distdesc", "run", str(job), "--shards"]
     clients = [
-        subprocess.Popen([*command, f"{k}/3"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for k in (1, 2, 3)
+        subprocess.Popen([*command, f"{k}/2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for k in (1, 2)
     ]
     said = [client.communicate(timeout=200)[0].decode() for client in clients]
-    assert [client.returncode for client in clients] == [0, 0, 0], said
+    assert [client.returncode for client in clients] == [0, 0], said
     alone = make("alone.zarr", source__path=str(packed))
     run(alone)
     found, expected = contents(campaign.path), contents(alone.path)
