@@ -1,6 +1,16 @@
-"""``python -m distdesc``."""
+"""``distdesc``, and ``python -m distdesc``."""
 
-from distdesc.cli import main
+import sys
+
+
+def main() -> None:
+    """Entry point; Ctrl-C while the command line is still being imported is no error."""
+    try:
+        from distdesc.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import nullcontext
@@ -15,7 +17,10 @@ from distributed.utils import LoopRunner, sync
 
 from distdesc.engine.executors.dask import DaskExecutor
 from distdesc.engine.executors.settings import SETTINGS
-from distdesc.engine.executors.starting import no_word_about_calls_not_begun
+from distdesc.engine.executors.starting import (
+    ctrl_c_for_the_client_alone,
+    no_word_about_calls_not_begun,
+)
 from distdesc.errors import CampaignError
 from distdesc.options import Execution
 
@@ -67,3 +72,26 @@ def test_ctrl_c_before_a_call_to_the_scheduler_has_begun_stops_without_a_traceba
         runner.stop()
     assert bool(caplog.records) is not silenced
     assert not logger.filters
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_ctrl_c_while_workers_start_is_heard_by_the_client_alone_and_when_they_have_started(
+    blocked,
+):
+    child = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('goes on')"
+    said, begun = "", False
+
+    def start() -> None:
+        nonlocal said, begun
+        with ctrl_c_for_the_client_alone():
+            said = subprocess.check_output([sys.executable, "-c", child], text=True)
+            if not blocked:  # as in a thread that was there before
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            os.kill(os.getpid(), signal.SIGINT)
+            begun = True
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert (said, begun) == ("goes on\n", True)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

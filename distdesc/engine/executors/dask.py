@@ -88,17 +88,15 @@ class DaskExecutor:
             if self.execution.scheduler:
                 self._client = connect(self.execution.scheduler, self.execution.tls)
             else:
-                cluster = self._embedded()
-                opened.callback(cluster.close, timeout=10)
-                self._client = Client(cluster)
+                self._client = Client(self._embedded(opened))
             opened.callback(self._client.close, timeout=5)
             self._open = opened.pop_all()
         return self
 
-    def _embedded(self) -> LocalCluster:
-        """Scheduler and workers of this run alone."""
+    def _embedded(self, opened: ExitStack) -> LocalCluster:
+        """Scheduler and workers of this run alone, which are closed with what is open."""
         with ctrl_c_for_the_client_alone(), no_word_about_ports():
-            return LocalCluster(
+            cluster = LocalCluster(
                 n_workers=self.execution.workers or os.cpu_count() or 1,
                 threads_per_worker=1,
                 processes=True,
@@ -108,6 +106,9 @@ class DaskExecutor:
                 memory_limit=int(self.execution.memory * 2**30) or "auto",
                 silence_logs=logging.ERROR,
             )
+            # Before a Ctrl-C of meanwhile is heard, which is where this ends.
+            opened.callback(cluster.close, timeout=10)
+        return cluster
 
     def __exit__(
         self,
@@ -131,7 +132,9 @@ class DaskExecutor:
     def worker_memory(self) -> int:
         """See Executor."""
         limits = [w["memory_limit"] for w in self._info().values() if w["memory_limit"]]
-        return min(limits, default=2**63)
+        # Workers that have too little to begin with are not there to be asked.
+        asked = 0 if self.execution.scheduler else int(self.execution.memory * 2**30)
+        return min(limits, default=asked or 2**63)
 
     @property
     def dashboard(self) -> str | None:

@@ -8,20 +8,36 @@ import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
 def ctrl_c_for_the_client_alone() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which the terminal sends to all; the client ends them."""
+    """
+    Start processes that Ctrl-C, which the terminal sends to all, does not end; the client does.
+
+    Processes and threads inherit what is blocked, here and from the threads that are begun here.
+    Ctrl-C is not lost: it is heard when all have started.
+    """
+    heard = False
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        nonlocal heard  # by a thread that was there before, in which it is not blocked
+        heard = True
+
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, hear)
     except ValueError:  # not in the main thread, where no Ctrl-C arrives
         yield
         return
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
