@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.singular.bounds import Bounds
-from distdesc.singular.congruence import misfit
 from distdesc.singular.ladder import alike
 from distdesc.singular.point import Point
 from distdesc.singular.sight import Sight, complement
@@ -29,13 +28,10 @@ EQUAL = 1e-13
 
 AS_TURNED = 10.0
 """
-And relative to what a rotation of one environment makes.
+And relative to what a rotation of one environment makes, or a shift of a crystal.
 
 Ends that differ by the cube of their distance, or by a higher power, would otherwise count.
 """
-
-TURN = np.array([[2.0, -1.0, 2.0], [2.0, 2.0, -1.0], [-1.0, 2.0, 2.0]]) / 3
-"""A rotation, to see what rounding does."""
 
 DIFFERENT = 0.1
 """Smallest misfit of a pair, relative to its separation: less is the same environment again."""
@@ -159,7 +155,7 @@ def pair_near(
         return None
     reflections = not sight.descriptor.parity_odd
     labels = alike(sight.descriptor, sight.point)
-    different = misfit(first.vectors, second.vectors, labels, reflections)
+    different = sight.subject.misfit(first.vectors, second.vectors, labels, reflections)
     if different <= DIFFERENT * 2 * np.linalg.norm(ends[1]):
         return None
     return Pair(first, second, residual, different)
@@ -207,9 +203,9 @@ def _difference(sight: Sight, ends: NDArray[np.float64]) -> tuple[NDArray[np.flo
 
 
 def _rounding(sight: Sight, coordinates: NDArray[np.float64]) -> float:
-    """Relative difference of the fingerprints of one environment and the same, turned."""
-    turned = (coordinates.reshape(-1, 3) @ TURN.T).ravel()
-    difference, size = _difference(sight, np.stack([coordinates, turned]))
+    """Relative difference of the fingerprints of one environment and the same, elsewhere."""
+    moved = sight.subject.elsewhere(coordinates)
+    difference, size = _difference(sight, np.stack([coordinates, moved]))
     return float(np.linalg.norm(difference)) / size
 
 

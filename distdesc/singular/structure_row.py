@@ -93,8 +93,8 @@ class StructureRow:
 
     @property
     def pairs(self) -> bool:
-        """See Row.pairs: of periodic structures, whether they are the same is not known."""
-        return not self.subject.n_periodic
+        """See Row.pairs: of chains, whether they are the same is not known."""
+        return self.subject.n_periodic != 1
 
     @property
     def fewest(self) -> int:

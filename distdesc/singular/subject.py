@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.singular.bounds import Bounds, Limits
+from distdesc.singular.congruence import misfit
 from distdesc.singular.motions import ROTATIONS, trivial_motions
 from distdesc.singular.point import Point, moved
+
+TURN = np.array([[2.0, -1.0, 2.0], [2.0, 2.0, -1.0], [-1.0, 2.0, 2.0]]) / 3
+"""A rotation, to see what rounding does."""
 
 
 class Subject(Protocol):
@@ -92,6 +96,48 @@ class Subject(Protocol):
         """
         ...
 
+    def elsewhere(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        The same row, its atoms moved as one.
+
+        Parameters
+        ----------
+        coordinates : ndarray, shape (3 n,), float64
+            In Å.
+
+        Returns
+        -------
+        ndarray, shape (3 n,), float64
+            With other numbers, so that features differ by rounding.
+        """
+        ...
+
+    def misfit(
+        self,
+        first: NDArray[np.float64],
+        second: NDArray[np.float64],
+        labels: NDArray[np.int32],
+        reflections: bool,
+    ) -> float:
+        """
+        How different two rows of the same atoms are, in the alignment that suits them best.
+
+        Parameters
+        ----------
+        first, second : ndarray, shape (n, 3), float64
+            Where the atoms are, in Å.
+        labels : ndarray, shape (n,), int32
+            The same for atoms that are alike.
+        reflections : bool
+            Whether mirror images are the same.
+
+        Returns
+        -------
+        float
+            Length of the displacement of all atoms together, in Å.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Neighbourhood:
@@ -117,6 +163,33 @@ class Neighbourhood:
     def limits(self, bounds: Bounds, start: NDArray[np.float64], cutoff: float) -> Limits:
         """See Subject.limits."""
         return bounds.limits(start, cutoff)
+
+    def elsewhere(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See Subject.elsewhere."""
+        return turned(coordinates)
+
+    def misfit(
+        self,
+        first: NDArray[np.float64],
+        second: NDArray[np.float64],
+        labels: NDArray[np.int32],
+        reflections: bool,
+    ) -> float:
+        """See Subject.misfit."""
+        return misfit(first, second, labels, reflections)
+
+
+def turned(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Turn atoms about the origin.
+
+    Parameters
+    ----------
+    coordinates : ndarray, shape (3 n,), float64
+        In Å.
+    """
+    found: NDArray[np.float64] = (coordinates.reshape(-1, 3) @ TURN.T).ravel()
+    return found
 
 
 NEIGHBOURHOOD = Neighbourhood()

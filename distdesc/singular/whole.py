@@ -11,14 +11,20 @@ from distdesc.descriptors.derivatives import by_atom, pooled_by_atom
 from distdesc.descriptors.descriptor import Descriptor
 from distdesc.errors import CampaignError
 from distdesc.singular.bounds import Bounds, Limits
+from distdesc.singular.congruence import misfit
 from distdesc.singular.motions import structure_motions
+from distdesc.singular.periodic_congruence import periodic_misfit
 from distdesc.singular.point import Point
+from distdesc.singular.subject import turned
 from distdesc.structures.environment import Environments
 from distdesc.structures.neighbours import build_environments
 from distdesc.structures.source import Structures
 from distdesc.symmetry.group import Symmetry
 
 FEATURES = ("sum", "stack")
+
+SHIFT = np.array([0.37, 0.21, 0.13])
+"""In Å: moves a periodic structure as a whole, to see what rounding does."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,25 @@ class Whole:
         places = point.vectors[pairs]
         shifts = near.vectors[once] + places[1] - places[0]
         return bounds.between(start, pairs, shifts)
+
+    def elsewhere(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See Subject.elsewhere: in a fixed cell, shifted."""
+        if not self.n_periodic:
+            return turned(coordinates)
+        moved: NDArray[np.float64] = coordinates + np.tile(SHIFT, len(coordinates) // 3)
+        return moved
+
+    def misfit(
+        self,
+        first: NDArray[np.float64],
+        second: NDArray[np.float64],
+        labels: NDArray[np.int32],
+        reflections: bool,
+    ) -> float:
+        """See Subject.misfit; of chains it is not known."""
+        if not self.n_periodic:
+            return misfit(first, second, labels, reflections)
+        return periodic_misfit(first, second, labels, self.cell, self.pbc, reflections)
 
 
 def symmetrised_in(cell: NDArray[np.float64], point: Point, symmetry: Symmetry) -> Point:

@@ -47,17 +47,20 @@ def test_three_hydrogens_at_the_cutoff_that_turn_by_turns_make_a_pair(turn, tilt
     assert seen.ratios[-1] < 1e-5
     motions = seen.motions[:, -2:]
     if tilt:
-        assert [find_pair(sight, motion) for motion in motions.T] == [None, None]
+        assert find_pair(sight, motions[:, 0], separations=APART[:1]) is None
     found = [pair_by_exchange(sight, motion, Bounds(), APART) for motion in motions.T]
     pairs = [pair for pair in found if pair is not None]
     assert pairs
     for pair in pairs:
         verify(pair, least=1e-4, cutoff=5.2)
         assert pair.misfit > 0.1
+        along = (pair.first.vectors - pair.second.vectors).ravel() @ motions
+        assert np.min(np.abs(np.max(np.abs(along)) - APART)) < 1e-5, "as far apart as asked"
 
 
-def test_neighbours_that_a_search_held_at_the_rim_may_pass_it_to_make_a_pair():
-    vectors = drawn(np.random.default_rng(3), on_cone)
+@pytest.mark.parametrize("seed", [0, 2])
+def test_neighbours_that_a_search_held_at_the_rim_may_pass_it_to_make_a_pair(seed):
+    vectors = drawn(np.random.default_rng(seed), on_cone)
     farthest = float(np.max(np.linalg.norm(vectors, axis=1)))
     kind = spectrum(4, 8, cutoff=farthest / Bounds.rim)
     sight, seen = seen_of(hydrogens(vectors), kind)
@@ -66,8 +69,8 @@ def test_neighbours_that_a_search_held_at_the_rim_may_pass_it_to_make_a_pair():
     pair, said = pair_beside(sight, null)
     assert said == ""
     verify(pair)
-    for end in (pair.first, pair.second):
-        assert np.max(np.linalg.norm(end.vectors, axis=1)) < kind.cutoff
+    ends = [np.max(np.linalg.norm(end.vectors, axis=1)) for end in (pair.first, pair.second)]
+    assert farthest < max(ends) < kind.cutoff
 
 
 def test_along_the_motion_of_a_cone_the_three_exchange_in_either_turn():
@@ -89,6 +92,9 @@ def test_there_is_no_exchange_where_a_product_changes_that_nothing_makes_up_for(
     vectors = drawn(np.random.default_rng(3), on_cone)
     sight, seen = seen_of(hydrogens(vectors), spectrum(4, 8))
     assert exchanges(sight, seen.motions[:, 0], 0.02) == []
+    bend = np.array([0, 0.1, 0, 0, 0, 0])
+    alone = Sight(spectrum(4, 8), hydrogens(np.array([[1.0, 0, 0], [0.3, 1.2, 0]])))
+    assert exchanges(alone, bend, 0.02) == []
     assert pair_by_exchange(sight, seen.motions[:, 0], Bounds(), APART) is None
 
 
