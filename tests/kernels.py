@@ -7,6 +7,7 @@ from distdesc.descriptors.moment_invariants import MomentInvariants
 from distdesc.descriptors.power_spectrum import PowerSpectrum
 from distdesc.descriptors.radial_spectrum import RadialSpectrum
 from distdesc.reduction import algebra
+from distdesc.stages.decode import Decode
 from distdesc.structures import neighbours
 from distdesc.symmetry import finder
 
@@ -21,8 +22,8 @@ def spectra() -> None:
 # With about the seconds that each takes.
 FAMILIES = [
     (40, spectra),
+    (16, Decode(MomentInvariants(order=4, species="none", smoothing=0.0)).warm_up),
     (14, neighbours.warm_up),
-    (12, MomentInvariants(order=2).warm_up),
     (7, finder.warm_up),
     (6, Bispectrum(elements=("H",), n_max=2, l_max=2).warm_up),
     (1, algebra.warm_up),
