@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
 def ctrl_c_for_the_client_alone() -> Iterator[None]:
@@ -17,16 +19,17 @@ def ctrl_c_for_the_client_alone() -> Iterator[None]:
     Start processes that Ctrl-C, which the terminal sends to all, does not end; the client does.
 
     Processes and threads inherit what is blocked, here and from the threads that are begun here.
-    Ctrl-C is not lost: it is heard when all have started.
+    Ctrl-C and SIGTERM are not lost, nor do they leave half a cluster: they are heard when all
+    have started.
     """
-    heard = False
+    heard: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
-        nonlocal heard  # by a thread that was there before, in which it is not blocked
-        heard = True
+        """Note a signal: Ctrl-C, by a thread that was there before and does not block it."""
+        heard.append(number)
 
     try:
-        before = signal.signal(signal.SIGINT, hear)
+        before = {number: signal.signal(number, hear) for number in STOPS}
     except ValueError:  # not in the main thread, where no Ctrl-C arrives
         yield
         return
@@ -34,10 +37,11 @@ def ctrl_c_for_the_client_alone() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    if heard:
-        signal.raise_signal(signal.SIGINT)
+    for number in heard[:1]:
+        signal.raise_signal(number)
 
 
 @contextmanager
