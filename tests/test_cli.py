@@ -324,6 +324,9 @@ def test_a_report_of_decoding_has_a_table_and_a_figure(found, tmp_path):
         (["run", "nothing.toml"], 2, "job nothing.toml cannot be read: No such file"),
         (["featurise", "nothing.xyz", "-o", "x.zarr"], 3, "nothing.xyz"),
         (["status", "nothing.zarr"], 4, "nothing.zarr is not a distdesc store"),
+        (["status", __file__], 4, "test_cli.py is not a distdesc store"),
+        (["report", "x.zarr", "--features", "-1"], 2, "-1 is not in the range x>=0"),
+        (["decode", MOLECULES, "--figure", "nowhere/x.png"], 2, "figure must be in a folder that"),
         (["featurise"], 2, "Missing argument 'SOURCE'"),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
         (["verify", "x.zarr", "--recompute", "-1"], 2, "-1 is not in the range x>=0"),
@@ -380,6 +383,8 @@ def test_what_was_not_decoded_has_no_figure_and_no_such_export(capsys, store, fo
     assert (code, "figure must end in" in text) == (2, True)
     code, text = fail(capsys, "export", found, "-o", tmp_path / "x.npz")
     assert (code, "output must end in .xyz, .extxyz, .db" in text) == (2, True)
+    code, text = fail(capsys, "export", found, "-o", tmp_path / "nowhere" / "x.xyz")
+    assert (code, "output must be in a folder that exists" in text) == (2, True)
 
 
 def test_a_damaged_store_makes_verify_exit_with_4(store, tmp_path, capsys):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from distdesc.cli.errors import stoppable
 from distdesc.cli.options import element_names, execution_options, overrides
 from distdesc.place import place
 
@@ -251,7 +252,7 @@ def _execute(
 
     console = Console(stderr=True)
     begun = time.perf_counter()
-    with ProgressDisplay(console) as display:
+    with stoppable(), ProgressDisplay(console) as display:
         run_campaign(campaign, [display, *listeners], accept_versions, share or ALL)
     path = place(campaign.store.path)
     summary = summarise(open_run(path))

@@ -65,7 +65,7 @@ def decode(
     can be decoded. More in docs/decoding.md.
     """
     data = _sections(source, source_name, output or "decoded.zarr", options)
-    with run_of(data, output, options, print_toml, accept_versions) as done:
+    with run_of(data, output, options, print_toml, accept_versions, figure) as done:
         if done is not None:
             _show(done, figure, as_json)
 

@@ -25,6 +25,8 @@ from distdesc.errors import (
 STOPPED = 5
 LASTING = 6
 INTERRUPTED = 130
+KEPT = "what is done is kept: the same command goes on with it"
+LOST = "nothing is kept: with -o STORE, what is done would be"
 CODES: tuple[tuple[type[DistdescError], int], ...] = (
     (CampaignError, 2),
     (SourceBusyError, STOPPED),
@@ -50,8 +52,9 @@ def exit_on_errors() -> Iterator[None]:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; what is done is kept: the same command goes on with it", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:
+        notes = getattr(error.__cause__ or error, "__notes__", ())  # click's has ours for a cause
+        click.echo("; ".join(["stopped", *notes]), err=True)
         sys.exit(INTERRUPTED)
     except OSError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
@@ -62,6 +65,23 @@ def exit_on_errors() -> Iterator[None]:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(error), err=True)
         sys.exit(next((code for kind, code in CODES if isinstance(error, kind)), 1))
+
+
+@contextmanager
+def stoppable(kept: bool = True) -> Iterator[None]:
+    """
+    Say what is left when a campaign is stopped.
+
+    Parameters
+    ----------
+    kept : bool
+        Whether its store is.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(KEPT if kept else LOST)
+        raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

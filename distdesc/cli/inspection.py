@@ -87,7 +87,8 @@ def status(path: Place, as_json: bool, everything: bool, watching: bool, interva
 @click.command()
 @STORE
 @JSON
-@click.option("--features", default=12, show_default=True, help="Features to show; 0 for none.")
+@click.option("--features", default=12, show_default=True, type=click.IntRange(0), metavar="N",
+              help="Features to show; 0 for none.")  # fmt: skip
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path),
               help="Draw what was found, e.g. found.png.")  # fmt: skip
 def report(path: Place, as_json: bool, features: int, figure: Path | None) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distdesc.cli.campaigns import ACCEPT, PRINT_TOML
+from distdesc.cli.errors import stoppable
 from distdesc.cli.options import execution_options, overrides
 from distdesc.errors import SourceError
 
@@ -78,6 +79,7 @@ def run_of(
     options: dict[str, Any],
     print_toml: bool,
     accept_versions: bool,
+    figure: Path | None,
 ) -> Iterator[Run | None]:
     """
     Run a campaign, in a store that is gone afterwards if nobody asked for it.
@@ -94,9 +96,16 @@ def run_of(
         Print the job instead, and give None.
     accept_versions : bool
         Go on with a store of other package versions.
+    figure : pathlib.Path or None
+        Image that is to be drawn; one that could not be is refused before anything is computed.
     """
     from distdesc.campaign import Campaign
     from distdesc.job import overridden
+
+    if figure is not None:
+        from distdesc.report.figure_canvas import canvas
+
+        canvas(figure, 1, 1)
 
     campaign = Campaign.from_dict(overridden(data, overrides(**options)))
     if print_toml:
@@ -109,17 +118,17 @@ def run_of(
             path = Path(stack.enter_context(TemporaryDirectory())) / name
             changed = {**data, "store": {"path": str(path)}}
             campaign = Campaign.from_dict(overridden(changed, overrides(**options)))
-        yield _finished(campaign, accept_versions)
+        yield _finished(campaign, accept_versions, kept=output is not None)
 
 
-def _finished(campaign: Any, accept_versions: bool) -> Run:
+def _finished(campaign: Any, accept_versions: bool, kept: bool) -> Run:
     from rich.console import Console
 
     from distdesc.cli.progress import ProgressDisplay
     from distdesc.engine.run import run
     from distdesc.report.reader import open_run
 
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with stoppable(kept), ProgressDisplay(Console(stderr=True)) as display:
         run(campaign, [display], accept_versions)
     return open_run(campaign.path)
 

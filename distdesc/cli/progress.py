@@ -31,6 +31,7 @@ from distdesc.monitor.facts import CampaignFacts
 from distdesc.monitor.tally import Tally
 from distdesc.monitor.words import duration, per_second
 from distdesc.report.fits import variance_words
+from distdesc.report.numbers import counted
 from distdesc.store.fits import Fitted
 
 LINE_EVERY = 30.0
@@ -169,7 +170,7 @@ class ProgressDisplay:
         resumed = f", {event.shards_done} of them done before" if event.shards_done else ""
         self.console.print(
             f"{event.structures:,} structures, {event.rows:,} rows in "
-            f"{_counted(event.shards, 'shard')}{resumed}; {_counted(event.workers, 'worker')}",
+            f"{counted(event.shards, 'shard')}{resumed}; {counted(event.workers, 'worker')}",
             highlight=False,
         )
         if event.dashboard:
@@ -225,7 +226,3 @@ def rate_words(facts: CampaignFacts) -> str:
     if facts.shards.failed:
         words.append(f"{facts.shards.failed:,} failed")
     return " · ".join(words)
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' if number != 1 else ''}"

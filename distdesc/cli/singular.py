@@ -67,12 +67,8 @@ def singular(
     The elements are those found in SOURCE, which is read once more for it. What the table, the
     kinds and the distances mean is in docs/singular.md.
     """
-    from distdesc.report.figure_canvas import canvas
-
-    if figure is not None:
-        canvas(figure, 1, 1)  # refuses now what could not be written in the end
     data = _sections(source, source_name, output or "singular.zarr", options)
-    with run_of(data, output, options, print_toml, accept_versions) as done:
+    with run_of(data, output, options, print_toml, accept_versions, figure) as done:
         if done is not None:
             _show(done, source, figure, as_json)
 

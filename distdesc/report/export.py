@@ -71,6 +71,8 @@ def export(run: Run, output: Path, structures: str = "") -> int:
         raise CampaignError(f"output must not be the source itself, got {output}")
     if "fingerprint" in run.stages:
         check_projection(run, *_rows(run, start, stop))
+    if not output.parent.is_dir():
+        raise CampaignError(f"output must be in a folder that exists, got {output}")
     partial = output.with_name(f".partial-{output.name}")
     try:
         written = write(run, partial, start, stop)

@@ -29,7 +29,7 @@ def canvas(output: Path, width: float, height: float) -> Figure:
     Raises
     ------
     CampaignError
-        If the suffix is of no format that can be written.
+        If the suffix is of no format that can be written, or there is no such folder.
     StoreError
         If matplotlib is not installed.
     """
@@ -43,6 +43,8 @@ def canvas(output: Path, width: float, height: float) -> Figure:
     formats = FigureCanvasAgg(figure).get_supported_filetypes()
     if output.suffix[1:] not in formats:
         raise CampaignError(f"figure must end in .{', .'.join(sorted(formats))}, got {output.name}")
+    if not output.parent.is_dir():
+        raise CampaignError(f"figure must be in a folder that exists, got {output}")
     return figure
 
 

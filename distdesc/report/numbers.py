@@ -31,3 +31,17 @@ def so_many(n: int, of: int, digits: int = 4) -> str:
         Of the per cent.
     """
     return f"{n:,} of {of:,} ({100 * n / max(1, of):.{digits}g} %)"
+
+
+def counted(number: int, thing: str) -> str:
+    """
+    Return so many of a thing: one shard, two shards.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    thing : str
+        What one of them is called.
+    """
+    return f"{number:,} {thing}{'s' if number != 1 else ''}"

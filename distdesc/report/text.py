@@ -15,6 +15,7 @@ from distdesc.elements import symbol_of
 from distdesc.report.catalogue import Entry
 from distdesc.report.features import FeatureSummary
 from distdesc.report.fits import reduction_words
+from distdesc.report.numbers import counted
 from distdesc.report.summary import Summary
 from distdesc.structures.places import FileCounts
 
@@ -252,7 +253,7 @@ def verification_table(found: dict[str, Any]) -> Group:
         facts.add_row("share", found["share"].replace("-", " "))
     facts.add_row("shards", f"{found['shards_done']:,} of {found['shards']:,} done")
     facts.add_row("objects", f"{found['objects']:,} checked, {size(found['bytes'])}")
-    anew = f"{found['recomputed']} shards, compared bit for bit"
+    anew = f"{counted(found['recomputed'], 'shard')}, compared bit for bit"
     facts.add_row("computed anew", escape(found["not_recomputed"]) or anew)
     good = "[green]none[/green]"
     facts.add_row("faults", f"[red]{len(found['faults'])}[/red]" if found["faults"] else good)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distdesc.errors import StoreError
-from distdesc.place import Place
+from distdesc.place import ObjectPath, Place
 from distdesc.store.containment import check_links, inside
 from distdesc.store.layout import StageLayout
 from distdesc.store.npy import read_npy
@@ -165,11 +165,12 @@ def read_plan(path: Place) -> WrittenPlan:
     """
     file = plan_path(path)
     try:
+        version = stamp(file).version  # first: what is no store is told to be none
         check_links(path)
-        return _read_plan(file, stamp(file).version)
-    except FileNotFoundError as error:
-        # Of a bucket that is not there, only a listing says so.
-        names(path)
+        return _read_plan(file, version)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(path, ObjectPath):  # of a bucket that is not there, only a listing says so
+            names(path)
         raise StoreError(f"{path} is not a distdesc store: it has no run/plan.json") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise StoreError(f"{file} is damaged: {error}") from error

@@ -79,6 +79,7 @@ def test_ctrl_c_while_workers_start_is_heard_by_the_client_alone_and_when_they_h
     blocked,
 ):
     child = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('goes on')"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     said, begun = "", False
 
     def start() -> None:
@@ -93,5 +94,18 @@ def test_ctrl_c_while_workers_start_is_heard_by_the_client_alone_and_when_they_h
     with pytest.raises(KeyboardInterrupt):
         start()
     assert (said, begun) == ("goes on\n", True)
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_while_workers_start_is_taken_when_they_have_started():
+    heard: list[bool] = []
+    begun = False
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(begun))
+    try:
+        with ctrl_c_for_the_client_alone():
+            os.kill(os.getpid(), signal.SIGTERM)
+            begun = True
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [True]

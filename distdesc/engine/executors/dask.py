@@ -17,6 +17,7 @@ from uuid import uuid4
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm import CommClosedError
+from distributed.utils import get_mp_context
 
 from distdesc.engine.executors.connecting import connect
 from distdesc.engine.executors.executor import Outcome, TaskFunction
@@ -95,6 +96,9 @@ class DaskExecutor:
 
     def _embedded(self, opened: ExitStack) -> LocalCluster:
         """Scheduler and workers of this run alone, which are closed with what is open."""
+        # Starts the resource tracker of multiprocessing, which lets signals through again in the
+        # thread that starts it.
+        get_mp_context().Lock()
         with ctrl_c_for_the_client_alone(), no_word_about_ports():
             cluster = LocalCluster(
                 n_workers=self.execution.workers or os.cpu_count() or 1,

@@ -24,12 +24,12 @@ def ctrl_c_for_the_client_alone() -> Iterator[None]:
     """
     heard: list[int] = []
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def _hear(number: int, frame: FrameType | None) -> None:
         """Note a signal: Ctrl-C, by a thread that was there before and does not block it."""
         heard.append(number)
 
     try:
-        before = {number: signal.signal(number, hear) for number in STOPS}
+        before = {number: signal.signal(number, _hear) for number in STOPS}
     except ValueError:  # not in the main thread, where no Ctrl-C arrives
         yield
         return
