@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.singular.sight import Sight, Singular
+from distdesc.singular.sight import Decomposition, Sight
 
 TOGETHER = 2.0
 """Singular values within this factor of the smallest are looked at together."""
@@ -35,7 +35,7 @@ class Estimate:
         Of the smallest singular value, in features per Å²; ``s / |grad s|`` is a simpler estimate.
     together : int
         How many values vanish at once there; 0 if there are none.
-    singular : Singular
+    singular : Decomposition
         Singular values and vectors of the environment itself.
     """
 
@@ -43,10 +43,10 @@ class Estimate:
     displacement: NDArray[np.float64]
     gradient: NDArray[np.float64]
     together: int
-    singular: Singular
+    singular: Decomposition
 
 
-def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
+def estimate(sight: Sight, singular: Decomposition | None = None) -> Estimate:
     """
     Estimate the distance of an environment from the nearest singular point.
 
@@ -62,7 +62,7 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
     ----------
     sight : Sight
         Descriptor and environment.
-    singular : Singular, optional
+    singular : Decomposition, optional
         What the descriptor sees there, if known.
     """
     here = sight.point.vectors.ravel()
@@ -89,7 +89,7 @@ def estimate(sight: Sight, singular: Singular | None = None) -> Estimate:
 
 
 def linear_model(
-    seen: Singular, turns: NDArray[np.float64], motions: NDArray[np.float64]
+    seen: Decomposition, turns: NDArray[np.float64], motions: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     Normal equations of the displacement by which the smallest singular values vanish.
@@ -100,7 +100,7 @@ def linear_model(
 
     Parameters
     ----------
-    seen : Singular
+    seen : Decomposition
         Singular values and vectors.
     turns : ndarray, shape (k, 3 n, n_features), float64
         Of the k last motions; see `Sight.turns`.

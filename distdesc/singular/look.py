@@ -17,7 +17,7 @@ from distdesc.singular.inner import unfaded_motions
 from distdesc.singular.partner import Pair
 from distdesc.singular.point import Point
 from distdesc.singular.reasons import Classification, Kind
-from distdesc.singular.sight import Sight, Singular
+from distdesc.singular.sight import Decomposition, Sight
 from distdesc.symmetry.group import Symmetry
 
 EXACT = 1e-6
@@ -41,7 +41,7 @@ class Look:
         The point, exactly as symmetric as it is nearly.
     symmetry : Symmetry
         Its symmetry, as the descriptor can tell its atoms apart.
-    singular : Singular
+    singular : Decomposition
         Singular values and vectors within all motions but trivial ones.
     found : Classification
         Its null motions.
@@ -53,7 +53,7 @@ class Look:
 
     point: Point
     symmetry: Symmetry
-    singular: Singular
+    singular: Decomposition
     found: Classification
     within: Sight
     free: Sight

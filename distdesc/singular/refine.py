@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distdesc.singular.bounds import Bounds
 from distdesc.singular.distance import linear_model, newton_step
 from distdesc.singular.point import Point
-from distdesc.singular.sight import Sight, Singular, complement
+from distdesc.singular.sight import Decomposition, Sight, complement
 from distdesc.singular.zeros import null_of
 
 FLOOR = 1e-14
@@ -35,7 +35,7 @@ class Refined:
     ----------
     point : Point
         The singular point, or the best that was found.
-    singular : Singular
+    singular : Decomposition
         Singular values and vectors there.
     converged : bool
         Whether as many of them are zero as should be.
@@ -46,7 +46,7 @@ class Refined:
     """
 
     point: Point
-    singular: Singular
+    singular: Decomposition
     converged: bool
     distance: float
     iterations: int
@@ -106,10 +106,10 @@ def _advance(
     sight: Sight,
     bounds: Bounds,
     places: tuple[NDArray[np.float64], NDArray[np.float64]],
-    seen: Singular,
+    seen: Decomposition,
     k: int,
     damping: float,
-) -> tuple[NDArray[np.float64], Singular, float] | None:
+) -> tuple[NDArray[np.float64], Decomposition, float] | None:
     """Take a step that lessens the residual; None if there is none."""
     start, here = places
     limits = sight.limits(bounds, start)
@@ -133,5 +133,5 @@ def _advance(
     return None
 
 
-def _residual(seen: Singular, k: int) -> float:
+def _residual(seen: Decomposition, k: int) -> float:
     return float(np.sum(seen.values[-k:] ** 2))

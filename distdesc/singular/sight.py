@@ -23,7 +23,7 @@ INDEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
-class Singular:
+class Decomposition:
     """
     Singular values and vectors of the Jacobian of one environment within some motions.
 
@@ -111,7 +111,7 @@ class Sight:
         return self._within(self.allowed, coordinates)
 
     def steps(
-        self, coordinates: NDArray[np.float64], seen: Singular | None = None
+        self, coordinates: NDArray[np.float64], seen: Decomposition | None = None
     ) -> NDArray[np.float64]:
         """
         Orthonormal motions along which a search may go on.
@@ -120,7 +120,7 @@ class Sight:
         ----------
         coordinates : ndarray, shape (3 n,), float64
             Where the atoms are, in Å.
-        seen : Singular, optional
+        seen : Decomposition, optional
             What is seen there, if known.
 
         Returns
@@ -177,7 +177,7 @@ class Sight:
         """
         return self.subject.jacobians(self.descriptor, self.point, coordinates)
 
-    def singular(self, coordinates: NDArray[np.float64]) -> Singular:
+    def singular(self, coordinates: NDArray[np.float64]) -> Decomposition:
         """
         Singular values and vectors within the motions that are looked at.
 
@@ -244,7 +244,7 @@ def complement(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return left[:, int(np.sum(sizes > INDEPENDENT)) :]
 
 
-def decomposed(jacobian: NDArray[np.float64], motions: NDArray[np.float64]) -> Singular:
+def decomposed(jacobian: NDArray[np.float64], motions: NDArray[np.float64]) -> Decomposition:
     """
     Singular values and vectors of a Jacobian within some motions, small ones as exact as large.
 
@@ -261,7 +261,7 @@ def decomposed(jacobian: NDArray[np.float64], motions: NDArray[np.float64]) -> S
     values, responses = np.zeros(d), np.zeros((jacobian.shape[1], d))
     values[: len(sizes)] = sizes
     responses[:, : len(sizes)] = q @ left[:, : len(sizes)]
-    return Singular(values, motions @ right.T, responses)
+    return Decomposition(values, motions @ right.T, responses)
 
 
 def focused(descriptor: Descriptor, point: Point) -> Descriptor:
