@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -112,7 +113,7 @@ def place(text: str | Place) -> Place:
     Parameters
     ----------
     text : str, pathlib.Path or ObjectPath
-        A folder, or ``s3://bucket/name.zarr``.
+        A folder, in which ``~`` is the user's, or ``s3://bucket/name.zarr``.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def place(text: str | Place) -> Place:
     """
     url = _URL.fullmatch(text) if isinstance(text, str) else None
     if url is None:
-        return Path(text) if isinstance(text, str) else text
+        return Path(os.path.expanduser(text)) if isinstance(text, str) else text
     scheme, rest = url.group(1).lower(), url.group(2)
     if scheme not in SCHEMES:
         raise CampaignError(

@@ -47,6 +47,9 @@ def test_source_paths_are_relative_to_the_job_and_stores_to_the_current_director
     campaign = Campaign.from_toml(write(tmp_path, JOB))
     assert campaign.source.path == str(tmp_path / "sub" / "molecules.xyz")
     assert str(campaign.path) == "/out.zarr"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = Campaign.from_toml(write(tmp_path, JOB), {"store.path": "~/out.zarr"})
+    assert at_home.path == tmp_path / "out.zarr"
 
 
 def test_variables_are_replaced_and_may_have_defaults(tmp_path, monkeypatch):

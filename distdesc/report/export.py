@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distdesc.campaign import Campaign
 from distdesc.errors import CampaignError, StoreError
 from distdesc.report.export_decoded import SUFFIXES, write_decoded
 from distdesc.report.export_singular import write_singular
@@ -196,16 +195,10 @@ def _table(run: Run, start: int, stop: int) -> Any:
 
 def _extxyz(run: Run, output: Path, start: int, stop: int) -> int:
     """Structures that could not be read are left out of the file; `status` lists them."""
-    campaign = Campaign.from_dict(run.plan.campaign)
-    index = SourceIndex.load(run.path / INDEX)
-    changed = index.changed_file()
-    if changed is not None:
-        raise StoreError(f"{changed}: its structures are not those of {run.path}")
     with output.open("w") as file:
         for begin in range(start, stop, BLOCK):
-            end = min(begin + BLOCK, stop)
-            batch = campaign.source.read(index, begin, end, records=True)
-            for k, record in enumerate(batch.records or ()):
+            records = run.source.records(begin, min(begin + BLOCK, stop))
+            for k, record in enumerate(records):
                 if record is not None and len(record.numbers):
                     rows = run.rows_of(begin + k)
                     extra = {

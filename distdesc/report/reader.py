@@ -13,6 +13,7 @@ from distdesc.errors import StoreError
 from distdesc.place import Place, place
 from distdesc.report.blocks import StoredBlocks, stored_in_blocks
 from distdesc.report.lazy import dask_array, dataset
+from distdesc.report.origin import Origin
 from distdesc.report.rows import existing_rows
 from distdesc.schema import Status
 from distdesc.store.receipts import done_shards, is_complete, iter_receipts
@@ -69,6 +70,11 @@ class Run:
     def reader(self) -> RowReader:
         """Reader of ranges of rows."""
         return RowReader(self.path)
+
+    @cached_property
+    def source(self) -> Origin:
+        """Where the structures come from: ``source.atoms(17)``, ``source.place(17)``."""
+        return Origin(self.path, self.plan)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def next_commands(path: str, summary: Summary) -> str:
     summary : Summary
         Its numbers.
     """
+    path = shlex.quote(path)
     if summary.quarantined:
         return f"next: distdesc status {path}"
     if any(s.stage == "ingest" for s in summary.stages):

@@ -114,7 +114,7 @@ class WrittenPlan:
             if layout.stage == stage:
                 return layout
         have = ", ".join(x.stage for x in self.layouts)
-        raise StoreError(f"the store has no stage {stage}; it has: {have}")
+        raise StoreError(f"this store has no stage {stage}; it has: {have}")
 
 
 def plan_path(path: Place) -> Place:

@@ -71,7 +71,7 @@ class StructureStore:
             counts = reader.read("n_atoms", 0, n).astype(np.int32)
             first = reader.read("first_atom", 0, n)
         except StoreError as error:
-            raise SourceError(f"structure store {error}") from error
+            raise SourceError(f"source {self.path}: {error}") from error
         problems = {k: why for r in iter_receipts(path, STAGE) for k, why in r.quarantined}
         if progress is not None:
             progress(n, n)
@@ -100,7 +100,7 @@ class StructureStore:
         try:
             return self._read(index, start, stop, records)
         except (StoreError, OSError) as error:
-            raise SourceError(f"structure store {error}") from error
+            raise SourceError(f"source {self.path}: {error}") from error
 
     def _read(self, index: SourceIndex, start: int, stop: int, records: bool) -> Structures:
         reader = _reader(self.path, stamp(plan_path(place(self.path))).version)
