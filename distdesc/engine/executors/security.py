@@ -6,14 +6,26 @@ import json
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from distributed import Security
 
 from distdesc.engine.executors.certificates import AUTHORITY, ROLES, certificate, needed
+from distdesc.engine.executors.tls_sockets import ApartSocket
 from distdesc.errors import CampaignError
 
 TEMPORARY = "temporary"
 """Instead of a folder: certificates in memory, for an embedded cluster and as long as it lives."""
+
+
+class Apart(Security):  # type: ignore[misc]
+    """Security of Dask, of which each connection reports its own failures only."""
+
+    def _get_tls_context(self, tls: dict[str, Any], purpose: ssl.Purpose) -> Any:
+        context = super()._get_tls_context(tls, purpose)
+        if context is not None:
+            context.sslsocket_class = ApartSocket
+        return context
 
 
 def security_of(tls: str, roles: Sequence[str] = ROLES) -> Security:
@@ -34,10 +46,10 @@ def security_of(tls: str, roles: Sequence[str] = ROLES) -> Security:
         If a certificate or key is missing, is no certificate, or can be read by others.
     """
     if not tls:
-        return Security()
+        return Apart()
     if tls == TEMPORARY:
         try:
-            return Security.temporary()
+            return Apart.temporary()
         except ImportError as error:
             raise CampaignError(
                 'tls = "temporary" needs the package cryptography: pip install "distdesc[tls]"'
@@ -46,7 +58,7 @@ def security_of(tls: str, roles: Sequence[str] = ROLES) -> Security:
     files = needed(folder, roles)
     keys = {f"tls_{role}_cert": str(pair[0]) for role, pair in files.items()}
     keys |= {f"tls_{role}_key": str(pair[1]) for role, pair in files.items()}
-    security = Security(
+    security = Apart(
         tls_ca_file=str(certificate(folder, AUTHORITY)), require_encryption=True, **keys
     )
     for role in roles:
