@@ -76,7 +76,7 @@ class Singular:
         How far from symmetric a row may be to be taken for symmetric, in Å.
     classify : bool
         Whether flagged rows are followed to their singular point, which is classified, and
-        degenerate pairs are looked for, other than of periodic structures.
+        degenerate pairs are looked for, other than of chains.
     seed : int
         Of the starts of these searches.
     """
