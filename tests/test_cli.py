@@ -23,6 +23,7 @@ from distdesc.errors import (
     SourceError,
     StoreError,
 )
+from distdesc.report.catalogue import REGISTRIES, catalogue
 from distdesc.report.reader import open_run
 
 ROOT = Path(__file__).parent.parent
@@ -133,6 +134,17 @@ def test_tables_are_for_people(store):
     assert "`" not in listed, "a mark of a docstring"
     assert "]_" not in listed
     assert "cutoff" in call("list", "descriptors")
+
+
+def test_every_key_of_a_job_file_is_listed_with_its_meaning():
+    for kind in (*REGISTRIES, "sections"):
+        for entry in catalogue(kind, Path("jobs"), EXECUTORS):
+            for key, (_, meaning) in entry.keys.items():
+                assert meaning.endswith("."), (kind, entry.name, key)
+                assert "`" not in meaning
+    text = " ".join(call("list", "sections").split())
+    assert "structure_seconds 1800.0" in text
+    assert "A structure that takes longer, in s, is set aside" in text
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".xyz"])

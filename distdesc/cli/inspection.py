@@ -19,7 +19,7 @@ STORE = click.argument("path", type=StorePath())
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable; keys in docs/cli.md."
 )
-KINDS = ("sources", "descriptors", "reductions", "stages", "executors", "jobs")
+KINDS = ("sources", "descriptors", "reductions", "stages", "executors", "sections", "jobs")
 
 
 @click.command(name="list")
@@ -36,7 +36,8 @@ def list_(kind: str | None, folder: Path) -> None:
     """
     List what there is to choose from: sources, descriptors, reductions, stages, executors, jobs.
 
-    With a KIND, its keys and their defaults are shown too.
+    With a KIND, its keys, their defaults and their meaning are shown too; "sections" are those
+    sections of a job file that every campaign has.
     """
     from rich.console import Console
 

@@ -293,8 +293,10 @@ def catalogue_table(kind: str, entries: list[Entry], details: bool) -> Table:
     for entry in entries:
         table.add_row(Text(entry.name, style="bold"), Text(entry.about))
         if details:
-            for key, default in entry.keys.items():
-                table.add_row(Text(f"  {key}"), Text(f"{default}", style="dim"))
+            for key, (default, meaning) in entry.keys.items():
+                table.add_row(
+                    Text(f"  {key}"), Text.assemble((default, "bold dim"), f"  {meaning}")
+                )
     if not entries:
         table.add_row(Text("none here", style="dim"), "")
     return table
