@@ -8,7 +8,8 @@ in the smallest shards that are made: about the fastest rows, so that requests w
 server is moto's, on loopback; `--latency` lets each request take longer by so many milliseconds,
 as those of a real one do. It prints requests by kind for each shard of a run, for each shard that
 is done when a run is resumed, and of a verification; and, as ratios of medians of alternating
-runs, wall time in the bucket to that in a folder that is synced, and to one that is not.
+runs, wall time in the bucket to that in a folder that is synced, and to one that is not, of a run
+and of a verification.
 """
 
 from __future__ import annotations
@@ -100,11 +101,14 @@ def serving(latency: float) -> Iterator[Server]:
             process.kill()
 
 
-def timed(campaign: Campaign) -> float:
+def timed(campaign: Campaign) -> tuple[float, float]:
+    """Seconds that a run takes, and then a verification."""
     storage.delete_folder(campaign.path)
     begun = time.perf_counter()
     run(campaign)
-    return time.perf_counter() - begun
+    between = time.perf_counter()
+    verify(campaign.path, recomputed=0)
+    return between - begun, time.perf_counter() - between
 
 
 def shown(counts: Counter[str], shards: int) -> str:
@@ -156,14 +160,16 @@ def main() -> None:
                 "folder": campaign(sources[1], folder / "b.zarr", sync=False),
             }
             server.tell(latency=options.latency / 1e3)
-            found: dict[str, list[float]] = {k: [] for k in places}
+            found: dict[str, list[tuple[float, float]]] = {k: [] for k in places}
             for _ in range(options.repeats):
                 for name, one in places.items():
                     found[name].append(timed(one))
-            medians = {k: statistics.median(v) for k, v in found.items()}
-            for name in ("folder, synced", "folder"):
-                print(f"bucket to {name}: {medians['bucket'] / medians[name]:.2f} times as long")
-            print(f"a shard in the bucket: {medians['bucket'] / many * 1e3:.0f} ms")
+            for k, what in enumerate(("run", "verified")):
+                medians = {name: statistics.median(t[k] for t in v) for name, v in found.items()}
+                for name in ("folder, synced", "folder"):
+                    ratio = medians["bucket"] / medians[name]
+                    print(f"{what}: bucket to {name}: {ratio:.2f} times as long")
+                print(f"{what}: a shard in the bucket: {medians['bucket'] / many * 1e3:.0f} ms")
     finally:
         shutil.rmtree(folder)
 

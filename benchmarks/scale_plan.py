@@ -46,6 +46,9 @@ from distdesc.structures import SOURCES
 from distdesc.structures.extxyz import ExtxyzFiles
 from distdesc.structures.index import FileStamp, SourceIndex
 
+SHARES = 20
+"""In which a store is verified at the same time."""
+
 SAMPLE = Path(__file__).resolve().parent.parent / "jobs" / "data" / "qm9_sample.xyz.xz"
 STRUCTURES, ATOMS = 10**8, 20
 AT_ONCE = 64
@@ -266,6 +269,7 @@ def arithmetic(found: dict[str, Any], per: int, given: argparse.Namespace) -> di
     here = f"{rate:.1f} × {given.scheduler_ms} ms + {given.idle:.0%}"
     listed = ceil(shards * (arrays + 1) / 1000)
     together = max(1, min(AT_ONCE // arrays, int(HOLD / (per * found["row_bytes"]))))
+    checking = size / 1e9 * (1 / given.reading + found["verify"] * 1e9)
     waited = shards * (1 / together + 1 / AT_ONCE) * wait
     looked = shards * wait / AT_ONCE + listed * wait
     return {
@@ -287,9 +291,9 @@ def arithmetic(found: dict[str, Any], per: int, given: argparse.Namespace) -> di
         "scheduler": f"{here} = {rate * given.scheduler_ms / 1e3 + given.idle:.1%} of a core",
         "client": f"{rate:.1f} × {given.client_ms} ms = "
                   f"{rate * given.client_ms / 1e3:.1%} of a core",
-        "verify, folder": f"{size / 1e12:.2f} TB / {given.reading:.0f} GB/s = "
-                          f"{size / given.reading / 6e10:.0f} min, of which "
-                          f"{found['verify'] * 1e9:.2f} s/GB CPU",
+        "verify, folder": f"{size / 1e12:.2f} TB × (1 / {given.reading:.0f} GB/s + "
+                          f"{found['verify'] * 1e9:.1f} s/GB CPU) = {checking / 60:.0f} min; "
+                          f"{SHARES} shares: {checking / 60 / SHARES:.0f} min",
         "resume, folder": f"{shards} × {found['look'] * 1e6:.0f} µs = "
                           f"{shards * found['look']:.0f} s",
         "bucket, requests": f"{shards} × 7 = {shards * 7 / 1e6:.2f} million to compute, × 1 + "
