@@ -415,3 +415,19 @@ def test_every_command_has_help_and_is_in_the_docs(name):
     assert len(text.splitlines()) > 5
     assert f"distdesc {name}" in (ROOT / "docs" / "cli.md").read_text()
     assert f"distdesc {name}" in (ROOT / "README.md").read_text()
+
+
+def test_an_export_of_an_unfinished_store_says_that_it_is(molecules, tmp_path):
+    path = tmp_path / "half.zarr"
+    job = tmp_path / "job.toml"
+    job.write_text(call("featurise", molecules, "-o", path, *FAST, "--toml"))
+    rows = ("--set", "store.shard_rows=128", "--set", "store.chunk_rows=64")
+    call("run", job, *rows, "--shards", "1/2")
+    words = "half.zarr is not complete: what is not computed yet has no values"
+    result = CliRunner().invoke(cli, ["export", str(path), "-o", str(tmp_path / "half.npz")])
+    assert words in result.stderr
+    with np.load(tmp_path / "half.npz") as found:
+        assert np.array_equal(np.isnan(found["fingerprint"]).all(axis=1), found["status"] == -1)
+    call("run", job, *rows)
+    result = CliRunner().invoke(cli, ["export", str(path), "-o", str(tmp_path / "whole.npz")])
+    assert (result.exit_code, result.stderr) == (0, "")

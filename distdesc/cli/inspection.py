@@ -231,5 +231,8 @@ def export(path: Place, output: Path, structures: str) -> None:
     from distdesc.report.export import export as export_rows
     from distdesc.report.reader import open_run
 
-    written = export_rows(open_run(path), output, structures)
+    run = open_run(path)
+    written = export_rows(run, output, structures)
     click.echo(f"{output}: {written:,} rows")
+    if not run.complete:
+        click.echo(f"{path} is not complete: what is not computed yet has no values", err=True)
