@@ -25,6 +25,14 @@ from distdesc.errors import CampaignError
 from distdesc.options import Execution
 
 
+@pytest.fixture(autouse=True)
+def heed_ctrl_c():
+    """As in a terminal: what is started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_settings_are_those_of_before_when_there_is_no_such_scheduler():
     before = {name: dask.config.get(name) for name in SETTINGS}
     assert before != SETTINGS
