@@ -7,7 +7,7 @@ own: GET gives what went through, by method and kind, and how many at once at th
 ``{"lose": n}``, which carries out the next n conditional writes and breaks off the connection,
 ``{"hold": n}``, after which receipts wait until more are let through,
 ``{"latency": s}``, which every request takes longer, ``{"refuse": "x"}``, which refuses requests of
-objects whose name ends so, or ``{"reset": true}``.
+objects whose name ends so, at once, or ``{"reset": true}``.
 """
 
 from __future__ import annotations
@@ -53,18 +53,19 @@ class Door:
         with self.counting:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(self.latency)
+        refused = self.refuse and environ["PATH_INFO"].endswith(self.refuse)
+        time.sleep(0 if refused else self.latency)
         with self.counting:
             self.now -= 1
         # The whole body is taken before anything is answered, as real servers do.
         length = int(environ.get("CONTENT_LENGTH") or 0)
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        if refused:
+            return self.failure(start, 403)
         if self.fail > 0:
             self.fail -= 1
             self.counts["failed"] += 1
             return self.failure(start, self.status)
-        if self.refuse and environ["PATH_INFO"].endswith(self.refuse):
-            return self.failure(start, 403)
         if environ["REQUEST_METHOD"] != "PUT":
             return self.app(environ, start)
         conditional = "HTTP_IF_NONE_MATCH" in environ

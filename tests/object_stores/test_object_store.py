@@ -18,6 +18,7 @@ from support import StoppedError, call, contents, fail, stop
 from distdesc.campaign import Campaign
 from distdesc.engine.events import Announced, ShardFinished
 from distdesc.engine.run import run, stage_plans
+from distdesc.engine.soundness import shard_faults
 from distdesc.engine.task import run_task
 from distdesc.engine.verify import verify
 from distdesc.engine.versions import versions
@@ -28,7 +29,7 @@ from distdesc.store import storage
 from distdesc.store.cache import local_copy
 from distdesc.store.leases import swap
 from distdesc.store.lock import LOCK, STALE_AFTER, client_lock
-from distdesc.store.receipts import done_shards, read_receipt, receipt_path
+from distdesc.store.receipts import done_shards, iter_receipts, read_receipt, receipt_path
 from distdesc.store.written import read_plan
 from distdesc.structures.index import SourceIndex
 from distdesc.structures.structure_store import StructureStore
@@ -146,13 +147,16 @@ def test_a_run_finds_what_is_missing_by_itself(store, make, finished, fetched):
 
 
 def test_objects_are_verified_with_one_request_each_and_many_at_once(store, server):
-    server.tell(reset=True, latency=0.05)
+    server.tell(reset=True)
     assert verify(store, recomputed=0).faults == ()
-    server.tell(latency=0)
-    counts = server.counts()
     # Receipts and three objects of each of eight shards; the rest is the frame.
-    assert counts["GET"] < 8 * 4 + 30
-    assert counts["at once"] >= 8
+    assert server.counts()["GET"] < 8 * 4 + 30
+    plan = stage_plans(store, read_plan(store))[0]
+    receipts = list(iter_receipts(store, "fingerprint"))
+    server.tell(reset=True, latency=0.2)
+    assert [faults for _, faults in shard_faults(store, plan, receipts)] == [[]] * 8
+    # Of more than one shard.
+    assert server.counts()["at once"] > 3
 
 
 def test_the_objects_of_a_shard_are_put_at_once_and_its_receipt_if_all_of_them_are(
@@ -168,10 +172,10 @@ def test_the_objects_of_a_shard_are_put_at_once_and_its_receipt_if_all_of_them_a
         return {name for name in names if storage.exists(bucket / name)}
 
     for harmed in names:
-        server.tell(refuse=harmed)
+        server.tell(refuse=harmed, latency=0.1)
         with pytest.raises(StoreError, match=f"{harmed} was refused"):
             run_task(bucket, plan.digest, versions(), task)
-        server.tell(refuse="")
+        server.tell(refuse="", latency=0)
         # The others were waited for.
         assert there() == {*names} - {harmed}
         assert done_shards(bucket, "fingerprint") == set()
