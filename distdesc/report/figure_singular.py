@@ -194,7 +194,7 @@ def _flag_lines(axes: Axes, rows: Rows) -> None:
         if span[0] < place < span[1]:
             line(place, color=DARK, linestyle="--", linewidth=1, label=f"{name} {settings[name]:g}")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", frameon=False, fontsize=8)
+        axes.legend(loc="lower right", fontsize=8, framealpha=1.0, edgecolor="none")
 
 
 def _least(rows: Rows) -> str:
