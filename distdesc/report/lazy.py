@@ -74,7 +74,7 @@ def dataset(run: Run) -> xarray.Dataset:
         variables["fingerprint"] = (("environment", "feature"), run.to_dask(), {})
     data = xarray.Dataset(variables, attrs=run.provenance())
     names = data.fingerprint.attrs.get("features") if "fingerprint" in data else None
-    if names and len(names) == data.sizes["feature"]:
+    if names and len(names) == data.sizes.get("feature"):
         data = data.assign_coords(feature=("feature", list(names)))
     if any(x.row_kind == RowKind.ENVIRONMENT.value for x in run.plan.layouts):
         structure, atom = _row_coordinates(run)
