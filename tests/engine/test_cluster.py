@@ -15,7 +15,6 @@ from support import contents, python_path
 
 from distdesc.engine.events import RunStarted, ShardFinished
 from distdesc.engine.run import run
-from distdesc.report.reader import open_run
 from distdesc.store.receipts import done_shards
 
 # Of Dask and its dependencies at shutdown; ours are errors everywhere else.
@@ -34,9 +33,6 @@ def test_two_workers_give_the_bytes_of_the_serial_run(make, finished):
     assert os.getpid() not in {r.where["pid"] for r in receipts}
 
 
-SMALL = {"store__shard_rows": 16, "store__chunk_rows": 16}
-
-
 def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "distdesc", "run", str(job), "--workers", "2"]
     return subprocess.Popen(
@@ -51,25 +47,6 @@ def start(store: Path, job: Path) -> subprocess.Popen[bytes]:
 def heed_ctrl_c():
     """Tests that run beside each other ignore it, and their children would as well."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.fixture
-def job(make, molecules, tmp_path):
-    """A campaign of some hundred shards, so that it is not over before it is disturbed."""
-    many = tmp_path / "many.xyz"
-    many.write_text(molecules.read_text() * 8)
-    campaign = make(execution__executor="dask", source__path=str(many), **SMALL)
-    file = tmp_path / "job.toml"
-    file.write_text(campaign.to_toml())
-    return campaign, file
-
-
-def wait_for_shards(path: Path, n: int) -> None:
-    for _ in range(3600):
-        if len(done_shards(path, "fingerprint")) >= n:
-            return
-        time.sleep(0.05)
-    pytest.fail("no shards within three minutes")
 
 
 class Gate:
@@ -142,11 +119,12 @@ def test_a_killed_worker_costs_nothing_but_time(gate, few, finished):
     assert contents(campaign.path) == contents(finished)
 
 
-def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
-    campaign, file = job
+def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(gate, few, finished):
+    campaign, file = few
     process = start(campaign.path, file)
-    wait_for_shards(campaign.path, 2)
+    gate.wait_for_workers(2, process)
     os.killpg(process.pid, signal.SIGINT)
+    gate.open()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output.decode()
     assert b"the same command goes on" in output
@@ -154,7 +132,7 @@ def test_ctrl_c_leaves_a_resumable_store_and_says_how_to_go_on(job):
     again = start(campaign.path, file)
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output.decode()
-    assert open_run(campaign.path).complete
+    assert contents(campaign.path) == contents(finished)
 
 
 @pytest.fixture
