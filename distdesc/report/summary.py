@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from typing import Any
 
 from distdesc.errors import SourceError
 from distdesc.report.fits import FitSummary, summarise_fit
 from distdesc.report.reader import Run
+from distdesc.store.layout import StageLayout
 from distdesc.store.receipts import Receipt, iter_receipts
 from distdesc.structures.index import INDEX, SourceIndex
 from distdesc.structures.places import FileCounts, Places
@@ -147,12 +149,13 @@ def summarise(run: Run) -> Summary:
     projection = "" if fit is None else fit.projection
     stages, size, others = [], 0, 0
     for layout in run.plan.layouts:
-        receipts = list(iter_receipts(run.path, layout.stage))
-        for receipt in receipts:
+        sums = _Sums()
+        for receipt in iter_receipts(run.path, layout.stage):
+            sums.add(receipt)
             quarantined.update(receipt.quarantined)
             size += sum(n for n, _ in receipt.objects.values())
             others += not receipt.suits(projection)
-        stages.append(_stage(layout.stage, run, receipts))
+        stages.append(_stage(layout, sums))
     places = _places(run)
     return Summary(
         path=str(run.path),
@@ -184,29 +187,47 @@ def _kind(reason: str) -> str:
     return _NUMBER.sub("…", text)
 
 
-def _stage(name: str, run: Run, receipts: list[Receipt]) -> StageSummary:
-    layout = run.plan.layout(name)
-    counts: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
-    for receipt in receipts:
-        counts.update(receipt.counts)
-        seconds.update(receipt.seconds)
-    workers = {(r.where.get("host"), r.where.get("pid")) for r in receipts}
-    begun = [r.finished - r.seconds.get("total", 0.0) for r in receipts]
+@dataclass
+class _Sums:
+    """Of receipts that are seen one after the other, since there may be a million."""
+
+    shards: int = 0
+    rows: int = 0
+    structures: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    workers: set[tuple[Any, Any]] = field(default_factory=set)
+    first: float = inf
+    last: float = 0.0
+    peak_rss: int = 0
+
+    def add(self, receipt: Receipt) -> None:
+        self.shards += 1
+        self.rows += receipt.rows[1] - receipt.rows[0]
+        self.structures += receipt.structures
+        self.counts.update(receipt.counts)
+        self.seconds.update(receipt.seconds)
+        self.workers.add((receipt.where.get("host"), receipt.where.get("pid")))
+        self.first = min(self.first, receipt.finished - receipt.seconds.get("total", 0.0))
+        self.last = max(self.last, receipt.finished)
+        self.peak_rss = max(self.peak_rss, receipt.where.get("peak_rss", 0))
+
+
+def _stage(layout: StageLayout, sums: _Sums) -> StageSummary:
     return StageSummary(
-        stage=name,
+        stage=layout.stage,
         row_kind=layout.row_kind,
         shards=layout.n_shards,
-        shards_done=len(receipts),
+        shards_done=sums.shards,
         rows=layout.n_rows,
-        rows_done=sum(r.rows[1] - r.rows[0] for r in receipts),
-        ok=counts["ok"],
-        failed=counts["failed"],
-        quarantined=counts["quarantined"],
-        structures_done=sum(r.structures for r in receipts),
-        seconds={k: round(v, 6) for k, v in seconds.items()},
-        workers=len(workers),
-        first=min(begun, default=0.0),
-        last=max((r.finished for r in receipts), default=0.0),
-        peak_rss=max((r.where.get("peak_rss", 0) for r in receipts), default=0),
+        rows_done=sums.rows,
+        ok=sums.counts["ok"],
+        failed=sums.counts["failed"],
+        quarantined=sums.counts["quarantined"],
+        structures_done=sums.structures,
+        seconds={k: round(v, 6) for k, v in sums.seconds.items()},
+        workers=len(sums.workers),
+        first=sums.first if sums.shards else 0.0,
+        last=sums.last,
+        peak_rss=sums.peak_rss,
     )
