@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Mapping
 
 from distdesc.monitor.facts import Rate
 
@@ -34,12 +35,14 @@ class Pace:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self._last: deque[tuple[float, Work]] = deque(maxlen=KEPT)
+        self._last: deque[tuple[float, Work, str, float]] = deque(maxlen=KEPT)
         self._sum: Work = (0.0, 0.0, 0.0)
         self._width = 2.0
         self._bins: list[list[float]] = []
 
-    def add(self, at: float, structures: float, rows: float, seconds: float) -> None:
+    def add(
+        self, at: float, structures: float, rows: float, seconds: float, stage: str, cost: float
+    ) -> None:
         """
         Note that a shard is done.
 
@@ -51,8 +54,12 @@ class Pace:
             Done in it.
         seconds : float
             Of a worker.
+        stage : str
+            Of the shard.
+        cost : float
+            What it was expected to cost, see `ShardTimes`.
         """
-        self._last.append((at, (structures, rows, seconds)))
+        self._last.append((at, (structures, rows, seconds), stage, cost))
         a, b, c = self._sum
         self._sum = (a + structures, b + rows, c + seconds)
         place = int(max(0.0, at - self.began) / self._width)
@@ -86,18 +93,40 @@ class Pace:
             Unix time.
         """
         a = b = c = 0.0
-        start, n = self.began, 0
-        for at, (structures, rows, seconds) in reversed(self._last):
-            if at < now - LATELY and n >= FEW:
-                start = at
-                break
-            a, b, c, n = a + structures, b + rows, c + seconds, n + 1
-        else:
-            if len(self._last) == KEPT:
-                # What was done at the very beginning of the window is not part of it.
-                start, (da, db, dc) = self._last[0]
-                a, b, c = a - da, b - db, c - dc
-        return _rate((a, b, c), now - start)
+        for _, (structures, rows, seconds), _, _ in self._lately(now):
+            a, b, c = a + structures, b + rows, c + seconds
+        return _rate((a, b, c), now - self._start(now))
+
+    def slowness(self, now: float, slopes: Mapping[str, float]) -> tuple[float, int]:
+        """
+        Worker seconds of shards lately, for each that they were expected to need; their number.
+
+        Parameters
+        ----------
+        now : float
+            Unix time.
+        slopes : mapping of str to float
+            Worker seconds by cost, of each stage.
+        """
+        seconds, expected, n = 0.0, 0.0, 0
+        for _, work, stage, cost in self._lately(now):
+            seconds, expected, n = seconds + work[2], expected + slopes[stage] * cost, n + 1
+        return (seconds / expected if expected > 0 else 1.0), n
+
+    def _lately(self, now: float) -> Iterator[tuple[float, Work, str, float]]:
+        """Shards of lately."""
+        for n, shard in enumerate(reversed(self._last)):
+            # What was done at the very beginning of what is remembered is not part of it.
+            if (shard[0] < now - LATELY and n >= FEW) or n == KEPT - 1:
+                return
+            yield shard
+
+    def _start(self, now: float) -> float:
+        """When lately began."""
+        for n, (at, *_) in enumerate(reversed(self._last)):
+            if (at < now - LATELY and n >= FEW) or n == KEPT - 1:
+                return at
+        return self.began
 
     def history(self, now: float) -> tuple[tuple[float, float, float], ...]:
         """

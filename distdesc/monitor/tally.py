@@ -132,7 +132,8 @@ class Tally:
                 self.note("quarantined", receipt.stage, receipt.shard, reason, receipt.finished,
                           structure)  # fmt: skip
         if at is not None:
-            self.pace.add(at, receipt.structures, rows, total)
+            cost = float(stage.costs[receipt.shard])
+            self.pace.add(at, receipt.structures, rows, total, receipt.stage, cost)
 
     def fail(self, stage: str, shard: int, reason: str, at: float) -> None:
         """
@@ -199,6 +200,9 @@ class Tally:
         rests = [Rest(k, s.n_left, s.cost_left, s.times) for k, s in self.stages.items()]
         under_way = sum(r.seconds for r in live)
         going_on = self.state == "running"
+        slopes = {name: s.times.slope for name, s in self.stages.items()}
+        slowness = self.pace.slowness(until, slopes)
+        left = time_left(rests, under_way, parallel, parallel_now, slowness)
         return CampaignFacts(
             digest=self.digest,
             store=self.store,
@@ -214,7 +218,7 @@ class Tally:
             quarantined_structures=len(self.quarantined),
             rate_now=rate_now,
             rate_run=rate_run,
-            time_left=time_left(rests, under_way, parallel, parallel_now) if going_on else None,
+            time_left=left if going_on else None,
             stages=stages,
             maps=tuple(
                 shard_map(name, s.states, by_stage[name], self._cells(s))

@@ -66,6 +66,21 @@ def test_what_is_under_way_is_not_left(make_tally):
     assert without.seconds - half.seconds == pytest.approx(10.0)
 
 
+def test_shards_that_became_quicker_are_expected_to_stay_so(make_receipt):
+    costs = np.full(600, 50)
+    tally = Tally("abc", "x", "", 600, [StageTally("fingerprint", 1, 600, costs)])
+    now = 0.0
+    tally.begin(now)
+    for shard in range(500):
+        seconds = 8.0 if shard < 300 else 1.0
+        now += seconds / 4
+        tally.add(make_receipt(shard, seconds=seconds), now)
+    left = tally.facts(now, [], []).time_left
+    assert left is not None
+    assert left.seconds == pytest.approx(25.0, rel=0.15)
+    assert left.low < 25.0 < left.high
+
+
 def test_costs_tell_small_shards_from_large():
     times = ShardTimes()
     for cost in (100, 200, 300):
@@ -78,9 +93,9 @@ def test_costs_tell_small_shards_from_large():
 def test_the_rate_now_forgets_and_falls_when_nothing_comes():
     pace = Pace(0.0)
     for k in range(100):
-        pace.add(float(k), 1.0, 10.0, 1.0)
+        pace.add(float(k), 1.0, 10.0, 1.0, "a", 1.0)
     for k in range(100, 200):
-        pace.add(100 + (k - 100) / 4, 1.0, 10.0, 1.0)
+        pace.add(100 + (k - 100) / 4, 1.0, 10.0, 1.0, "a", 1.0)
     rate, parallel = pace.lately(125.0)
     assert rate.structures == pytest.approx(105 / LATELY, rel=0.05)
     assert rate.rows == pytest.approx(10 * rate.structures)
@@ -94,7 +109,7 @@ def test_the_rate_now_forgets_and_falls_when_nothing_comes():
 def test_the_rate_of_long_shards_looks_back_far_enough():
     pace = Pace(0.0)
     for k in range(1, 31):
-        pace.add(100.0 * k, 100.0, 100.0, 100.0)
+        pace.add(100.0 * k, 100.0, 100.0, 100.0, "a", 1.0)
     rate, _ = pace.lately(3000.0)
     assert rate.structures == pytest.approx(1.0)
     assert rate.seconds >= 100 * FEW
@@ -105,7 +120,7 @@ def test_the_history_stays_short_and_loses_nothing():
     rng = np.random.default_rng(1)
     times = np.sort(rng.uniform(50, 5050, 3000))
     for at in times:
-        pace.add(at, 2.0, 3.0, 1.0)
+        pace.add(at, 2.0, 3.0, 1.0, "a", 1.0)
     history = pace.history(5050.0)
     assert len(history) <= BINS
     width = history[1][0] - history[0][0]
