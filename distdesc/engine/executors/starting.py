@@ -37,9 +37,10 @@ def ctrl_c_for_the_client_alone() -> Iterator[None]:
     try:
         yield
     finally:
-        for stop, handler in before.items():
-            signal.signal(stop, handler)
+        # What was blocked is noted now; a thread that does not block it may be late to take it.
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for stop, handler in reversed(before.items()):
+            signal.signal(stop, handler)
     for number in heard[:1]:
         signal.raise_signal(number)
 
