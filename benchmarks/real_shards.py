@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from ase.io import iread
-from many_shards import resident
+from many_shards import resident, start
 from scheduler_load import cpu, scheduling
 
 SAMPLE = Path(__file__).parent.parent / "jobs" / "data" / "qm9_sample.xyz.xz"
@@ -76,9 +76,7 @@ def write_molecules(file: Path, n: int) -> None:
 @contextmanager
 def working(file: Path, count: int) -> Iterator[None]:
     """Workers of a scheduler."""
-    command = [sys.executable, "-m", "distdesc", "worker", str(file), "--workers", str(count),
-               "--memory", "2"]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with start(["worker", str(file), "--workers", str(count), "--memory", "2"]) as process:
         try:
             yield
         finally:

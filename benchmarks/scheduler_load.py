@@ -37,7 +37,7 @@ import dask
 import numpy as np
 from distributed import Worker
 from distributed.scheduler import heartbeat_interval
-from many_shards import loop, resident
+from many_shards import loop, resident, start
 
 from distdesc.engine.executors.dask import COUNT_EVERY, DaskExecutor
 from distdesc.engine.executors.settings import SETTINGS
@@ -130,14 +130,8 @@ def cpu(pid: int) -> float:
 def scheduling(folder: Path) -> Iterator[tuple[int, Path]]:
     """A scheduler as deployments start it: its process id, and its file."""
     file = folder / "scheduler.json"
-    command = [sys.executable, "-m", "distdesc", "scheduler", "--port", "0", "--dashboard",
-               "127.0.0.1:0", "--scheduler-file", str(file)]  # fmt: skip
-    # It has to know the task, as it knows that of a real campaign.
-    known = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": known},
-    ) as process:  # fmt: skip
+    command = ["scheduler", "--port", "0", "--dashboard", "127.0.0.1:0", "--scheduler-file"]
+    with start([*command, str(file)]) as process:
         try:
             while not file.exists():
                 if process.poll() is not None:

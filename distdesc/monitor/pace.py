@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from distdesc.monitor.facts import Rate
 
@@ -22,6 +22,9 @@ BINS = 60
 Work = tuple[float, float, float]
 """Structures, rows, and seconds of a worker."""
 
+Shard = tuple[float, Work, str, float]
+"""Unix time at which it was done, work, stage and cost."""
+
 
 class Pace:
     """
@@ -35,7 +38,7 @@ class Pace:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self._last: deque[tuple[float, Work, str, float]] = deque(maxlen=KEPT)
+        self._last: deque[Shard] = deque(maxlen=KEPT)
         self._sum: Work = (0.0, 0.0, 0.0)
         self._width = 2.0
         self._bins: list[list[float]] = []
@@ -93,9 +96,10 @@ class Pace:
             Unix time.
         """
         a = b = c = 0.0
-        for _, (structures, rows, seconds), _, _ in self._lately(now):
+        shards, start = self._window(now)
+        for _, (structures, rows, seconds), _, _ in shards:
             a, b, c = a + structures, b + rows, c + seconds
-        return _rate((a, b, c), now - self._start(now))
+        return _rate((a, b, c), now - start)
 
     def slowness(self, now: float, slopes: Mapping[str, float]) -> tuple[float, int]:
         """
@@ -108,25 +112,21 @@ class Pace:
         slopes : mapping of str to float
             Worker seconds by cost, of each stage.
         """
-        seconds, expected, n = 0.0, 0.0, 0
-        for _, work, stage, cost in self._lately(now):
-            seconds, expected, n = seconds + work[2], expected + slopes[stage] * cost, n + 1
-        return (seconds / expected if expected > 0 else 1.0), n
+        shards, _ = self._window(now)
+        seconds = sum(work[2] for _, work, _, _ in shards)
+        expected = sum(slopes[stage] * cost for _, _, stage, cost in shards)
+        return (seconds / expected if expected > 0 else 1.0), len(shards)
 
-    def _lately(self, now: float) -> Iterator[tuple[float, Work, str, float]]:
-        """Shards of lately."""
-        for n, shard in enumerate(reversed(self._last)):
+    def _window(self, now: float) -> tuple[list[Shard], float]:
+        """Shards of lately, the last first, and when that began."""
+        shards: list[Shard] = []
+        for shard in reversed(self._last):
             # What was done at the very beginning of what is remembered is not part of it.
+            n = len(shards)
             if (shard[0] < now - LATELY and n >= FEW) or n == KEPT - 1:
-                return
-            yield shard
-
-    def _start(self, now: float) -> float:
-        """When lately began."""
-        for n, (at, *_) in enumerate(reversed(self._last)):
-            if (at < now - LATELY and n >= FEW) or n == KEPT - 1:
-                return at
-        return self.began
+                return shards, shard[0]
+            shards.append(shard)
+        return shards, self.began
 
     def history(self, now: float) -> tuple[tuple[float, float, float], ...]:
         """
